@@ -1,0 +1,225 @@
+"""The journal's vocabulary: everything that can happen to an incident.
+
+Each event is a frozen value with a named reason. An :class:`Entry` is an event in its place: which incident, which
+number, when, and by whom. Fields are only ever added, with defaults: an old journal must stay readable.
+"""
+
+from datetime import datetime
+from typing import TypeAlias
+
+import msgspec
+
+from midwatch.domain.approvals import ApprovalOutcome, ApprovalRequest, Vote
+from midwatch.domain.diagnosis import Diagnosis
+from midwatch.domain.ids import ApprovalId, ExecutionId, IncidentId, IncidentKey, PlanDigest, SignalId
+from midwatch.domain.playbooks import Plan, Verdict
+from midwatch.domain.reasons import Reason
+from midwatch.domain.refs import ObjectRef, Severity
+from midwatch.domain.signals import Tier
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
+    """Base of all events. ``reason`` is why it happened."""
+
+    reason: Reason
+
+
+class IncidentOpened(Event, frozen=True, kw_only=True, tag="incident-opened"):
+    """A signal matched a rule and no open incident had its key."""
+
+    key: IncidentKey
+    cluster: str
+    condition: str
+    severity: Severity
+    title: str
+    subject: ObjectRef
+    owner: ObjectRef
+    rule: str
+    tier: Tier = Tier.SUPERVISED
+    playbook: str = ""
+    began_at: datetime | None = None
+
+
+class SignalAttached(Event, frozen=True, kw_only=True, tag="signal-attached"):
+    """A firing signal became (or renewed) a member of this incident."""
+
+    signal: SignalId
+    identity: str
+    episode: str
+    source: str
+    condition: str
+    severity: Severity
+    subject: ObjectRef
+    title: str = ""
+    starts_at: datetime | None = None
+
+
+class SignalCleared(Event, frozen=True, kw_only=True, tag="signal-cleared"):
+    """A member's resolved signal arrived."""
+
+    signal: SignalId
+    identity: str
+    episode: str
+
+
+class InvestigationStarted(Event, frozen=True, kw_only=True, tag="investigation-started"):
+    worker: str
+    attempt: int = 1
+
+
+class ToolCalled(Event, frozen=True, kw_only=True, tag="tool-called"):
+    """One look at the world: what was asked, what came back (masked, capped), how long it took in milliseconds."""
+
+    call_id: str
+    tool: str
+    input: str
+    output: str
+    ok: bool = True
+    took_ms: float = 0.0
+
+
+class ReportMade(Event, frozen=True, kw_only=True, tag="report-made"):
+    """A diagnosis; a later one replaces an earlier one."""
+
+    diagnosis: Diagnosis
+
+
+class PlanProposed(Event, frozen=True, kw_only=True, tag="plan-proposed"):
+    """A plan was compiled and policy said what may become of it. Replaces an undecided plan."""
+
+    plan: Plan
+    digest: PlanDigest
+    verdict: Verdict
+
+
+class PlanMissing(Event, frozen=True, kw_only=True, tag="plan-missing"):
+    """No plan can be made from the report; ``detail`` says what a person may do."""
+
+    detail: str = ""
+
+
+class ApprovalRequested(Event, frozen=True, kw_only=True, tag="approval-requested"):
+    request: ApprovalRequest
+
+
+class ApprovalVoted(Event, frozen=True, kw_only=True, tag="approval-voted"):
+    """A valid click that did not yet decide."""
+
+    approval: ApprovalId
+    vote: Vote
+
+
+class ApprovalClosed(Event, frozen=True, kw_only=True, tag="approval-closed"):
+    """The question is answered, expired or void. ``by`` is the deciding user, or the actor that closed it."""
+
+    approval: ApprovalId
+    outcome: ApprovalOutcome
+    by: str = ""
+    comment: str = ""
+
+
+class ExecutionStarted(Event, frozen=True, kw_only=True, tag="execution-started"):
+    execution: ExecutionId
+    digest: PlanDigest
+
+
+class StepStarted(Event, frozen=True, kw_only=True, tag="step-started"):
+    """Precheck passed; the act is about to be sent. From here on the step is in doubt until observed.
+
+    ``key`` is the idempotency key written into the object, ``before`` the captured state (JSON) that undo restores.
+    """
+
+    index: int
+    key: str
+    before: str = ""
+    generation: int = 0
+
+
+class StepActed(Event, frozen=True, kw_only=True, tag="step-acted"):
+    """The act took effect: answered by the API (``applied``) or found done after a crash (``found-applied``)."""
+
+    index: int
+    detail: str = ""
+
+
+class StepVerified(Event, frozen=True, kw_only=True, tag="step-verified"):
+    index: int
+    detail: str = ""
+
+
+class StepFailed(Event, frozen=True, kw_only=True, tag="step-failed"):
+    """The step did not do what it should; ``acted`` says whether there is something to undo."""
+
+    index: int
+    detail: str = ""
+    acted: bool = False
+
+
+class UndoStarted(Event, frozen=True, kw_only=True, tag="undo-started"):
+    index: int
+    key: str
+
+
+class StepUndone(Event, frozen=True, kw_only=True, tag="step-undone"):
+    index: int
+    detail: str = ""
+
+
+class UndoFailed(Event, frozen=True, kw_only=True, tag="undo-failed"):
+    index: int
+    detail: str = ""
+
+
+class Resolved(Event, frozen=True, kw_only=True, tag="resolved"):
+    """The trouble is over."""
+
+    detail: str = ""
+
+
+class Escalated(Event, frozen=True, kw_only=True, tag="escalated"):
+    """A person must take over; ``detail`` says what is known and what was tried."""
+
+    detail: str = ""
+
+
+class Closed(Event, frozen=True, kw_only=True, tag="closed"):
+    """An escalated incident came to its end."""
+
+    by: str = ""
+    detail: str = ""
+
+
+AnyEvent: TypeAlias = (
+    IncidentOpened
+    | SignalAttached
+    | SignalCleared
+    | InvestigationStarted
+    | ToolCalled
+    | ReportMade
+    | PlanProposed
+    | PlanMissing
+    | ApprovalRequested
+    | ApprovalVoted
+    | ApprovalClosed
+    | ExecutionStarted
+    | StepStarted
+    | StepActed
+    | StepVerified
+    | StepFailed
+    | UndoStarted
+    | StepUndone
+    | UndoFailed
+    | Resolved
+    | Escalated
+    | Closed
+)
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """An event in its place. ``seq`` counts from 1 within the incident; ``by`` is the actor that wrote it."""
+
+    incident: IncidentId
+    seq: int
+    at: datetime
+    by: str
+    event: AnyEvent

@@ -1,0 +1,338 @@
+"""An incident is a fold over its journal: ``evolve`` folds, ``decide`` says what is to be done next, and why."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import reduce
+
+import msgspec
+
+from midwatch.domain import events as ev
+from midwatch.domain.approvals import ApprovalOutcome, ApprovalRequest
+from midwatch.domain.diagnosis import Diagnosis
+from midwatch.domain.errors import Invalid
+from midwatch.domain.ids import ExecutionId, IncidentId, IncidentKey, PlanDigest
+from midwatch.domain.playbooks import Plan, Verdict, VerdictKind
+from midwatch.domain.reasons import Reason
+from midwatch.domain.refs import ObjectRef, Severity, worst
+from midwatch.domain.signals import Tier
+
+SETTLE = timedelta(seconds=5)
+"""How long all signals must stay cleared before an incident that nobody acts on counts as over."""
+
+
+class State(StrEnum):
+    OPEN = "open"
+    INVESTIGATING = "investigating"
+    PROPOSED = "proposed"
+    AWAITING_APPROVAL = "awaiting_approval"
+    ACTING = "acting"
+    VERIFYING = "verifying"
+    RESOLVED = "resolved"
+    ESCALATED = "escalated"
+    CLOSED = "closed"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will happen by itself (an escalated incident still closes when its signals clear)."""
+        return self in (State.RESOLVED, State.CLOSED)
+
+
+class Work(StrEnum):
+    """What can be left to do for an incident; each kind has one actor that claims it."""
+
+    INVESTIGATE = "investigate"  # RcaPool
+    PLAN = "plan"  # RcaPool
+    ASK = "ask"  # ApprovalBroker
+    AWAIT = "await"  # ApprovalBroker, at expiry
+    EXECUTE = "execute"  # PlaybookExecutor
+    SETTLE = "settle"  # RuleEngine
+
+
+class Next(msgspec.Struct, frozen=True):
+    """One thing to do, why, and not before when (``None``: at once)."""
+
+    work: Work
+    reason: Reason
+    due: datetime | None = None
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that is observed to be wrong, through all its episodes within this incident."""
+
+    identity: str
+    episode: str
+    source: str
+    condition: str
+    severity: Severity
+    subject: ObjectRef
+    title: str = ""
+    active: bool = True
+    count: int = 1
+    first_at: datetime
+    last_at: datetime
+
+
+class Phase(StrEnum):
+    """Where a step stands; see :mod:`midwatch.domain.execution` for what follows from it."""
+
+    STARTED = "started"
+    ACTED = "acted"
+    VERIFIED = "verified"
+    FAILED = "failed"
+    UNDOING = "undoing"
+    UNDONE = "undone"
+    UNDO_FAILED = "undo_failed"
+
+
+class StepRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one step so far. ``acted_at`` starts the clock of its verification."""
+
+    index: int
+    phase: Phase
+    key: str
+    before: str = ""
+    generation: int = 0
+    acted: bool = False
+    acted_at: datetime | None = None
+    undo_key: str = ""
+    detail: str = ""
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    id: ExecutionId
+    digest: PlanDigest
+    started_at: datetime
+    steps: tuple[StepRecord, ...] = ()
+
+    def step(self, index: int) -> StepRecord | None:
+        return next((step for step in self.steps if step.index == index), None)
+
+
+class Incident(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the journal says of one incident up to entry ``seq``."""
+
+    id: IncidentId
+    seq: int = 0
+    key: IncidentKey = IncidentKey("")
+    cluster: str = ""
+    state: State = State.OPEN
+    reason: Reason = Reason.RULE_MATCHED
+    severity: Severity = Severity.WARNING
+    condition: str = ""
+    title: str = ""
+    subject: ObjectRef = ObjectRef("", "")
+    owner: ObjectRef = ObjectRef("", "")
+    rule: str = ""
+    tier: Tier = Tier.SUPERVISED
+    playbook: str = ""
+    began_at: datetime | None = None
+    opened_at: datetime | None = None
+    updated_at: datetime | None = None
+    ended_at: datetime | None = None
+    cleared_at: datetime | None = None
+    members: tuple[Member, ...] = ()
+    attempts: int = 0
+    report: Diagnosis | None = None
+    planned_report: Diagnosis | None = None
+    plan: Plan | None = None
+    digest: PlanDigest | None = None
+    verdict: Verdict | None = None
+    approval: ApprovalRequest | None = None
+    execution: Execution | None = None
+    outcome: str = ""
+
+    @property
+    def active(self) -> tuple[Member, ...]:
+        return tuple(member for member in self.members if member.active)
+
+    def member(self, identity: str) -> Member | None:
+        return next((member for member in self.members if member.identity == identity), None)
+
+
+def fold(incident_id: IncidentId, entries: Iterable[ev.Entry]) -> Incident:
+    """The incident that a whole journal tells of."""
+    return reduce(evolve, entries, Incident(id=incident_id))
+
+
+def evolve(incident: Incident, entry: ev.Entry) -> Incident:
+    """Fold one entry in. The entry must be the next one of this incident (``Invalid`` otherwise)."""
+    if entry.incident != incident.id or entry.seq != incident.seq + 1:
+        raise Invalid(f"entry {entry.incident}#{entry.seq} does not follow {incident.id}#{incident.seq}")
+    changes = _changes(incident, entry.event, entry.at)
+    return msgspec.structs.replace(incident, seq=entry.seq, updated_at=entry.at, **changes)
+
+
+def _changes(incident: Incident, event: ev.AnyEvent, at: datetime) -> dict[str, object]:
+    """The fields that one event changes."""
+    match event:
+        case ev.IncidentOpened():
+            return _opened(event, at)
+        case ev.SignalAttached():
+            return _attached(incident, event, at)
+        case ev.SignalCleared():
+            return _cleared(incident, event, at)
+        case ev.InvestigationStarted():
+            started = {"attempts": incident.attempts + 1}
+            return started | (_state(State.INVESTIGATING, event) if incident.state is State.OPEN else {})
+        case ev.ReportMade():
+            return {"report": event.diagnosis}
+        case ev.PlanProposed():
+            planned = {"plan": event.plan, "digest": event.digest, "verdict": event.verdict, "approval": None}
+            return planned | {"planned_report": incident.report} | _state(State.PROPOSED, event)
+        case ev.PlanMissing():
+            return {"planned_report": incident.report}
+        case ev.ApprovalRequested():
+            return {"approval": event.request} | _state(State.AWAITING_APPROVAL, event)
+        case ev.ApprovalVoted():
+            return {"approval": _request(incident, votes=(*_votes(incident), event.vote))}
+        case ev.ApprovalClosed():
+            closed = _request(incident, outcome=event.outcome, decided_by=event.by, comment=event.comment)
+            return {"approval": closed} | _state(State.PROPOSED, event)
+        case ev.ExecutionStarted():
+            execution = Execution(id=event.execution, digest=event.digest, started_at=at)
+            return {"execution": execution} | _state(State.ACTING, event)
+        case ev.Resolved() | ev.Escalated() | ev.Closed():
+            return _ended(event, at)
+        case ev.ToolCalled():
+            return {}
+        case _:
+            return _stepped(incident, event, at)
+
+
+def _opened(event: ev.IncidentOpened, at: datetime) -> dict[str, object]:
+    names = ("key", "cluster", "condition", "severity", "title", "subject", "owner", "rule", "tier", "playbook")
+    copied = {name: getattr(event, name) for name in names}
+    return copied | {"opened_at": at, "began_at": event.began_at or at} | _state(State.OPEN, event)
+
+
+def _attached(incident: Incident, event: ev.SignalAttached, at: datetime) -> dict[str, object]:
+    known = incident.member(event.identity)
+    member = Member(
+        identity=event.identity,
+        episode=event.episode,
+        source=event.source,
+        condition=event.condition,
+        severity=event.severity,
+        subject=event.subject,
+        title=event.title,
+        count=known.count + 1 if known else 1,
+        first_at=known.first_at if known else event.starts_at or at,
+        last_at=at,
+    )
+    others = tuple(other for other in incident.members if other.identity != event.identity)
+    return {
+        "members": (*others, member),
+        "severity": worst(incident.severity, event.severity),
+        "cleared_at": None,
+    }
+
+
+def _cleared(incident: Incident, event: ev.SignalCleared, at: datetime) -> dict[str, object]:
+    members = tuple(
+        msgspec.structs.replace(member, active=False, last_at=at)
+        if member.identity == event.identity and member.episode == event.episode
+        else member
+        for member in incident.members
+    )
+    return {"members": members, "cleared_at": None if any(member.active for member in members) else at}
+
+
+def _stepped(incident: Incident, event: ev.AnyEvent, at: datetime) -> dict[str, object]:
+    """Events of the executor: each moves one step's record on."""
+    if incident.execution is None:
+        raise Invalid(f"{incident.id}: {type(event).__name__} without an execution")
+    match event:
+        case ev.StepStarted():
+            record = StepRecord(
+                index=event.index, phase=Phase.STARTED, key=event.key, before=event.before, generation=event.generation
+            )
+            return _record(incident.execution, record) | _state(State.ACTING, event)
+        case ev.StepActed():
+            changed = _moved(
+                incident.execution, event.index, phase=Phase.ACTED, acted=True, acted_at=at, detail=event.detail
+            )
+            return changed | _state(State.VERIFYING, event)
+        case ev.StepVerified():
+            return _moved(incident.execution, event.index, phase=Phase.VERIFIED, detail=event.detail)
+        case ev.StepFailed():
+            blank = StepRecord(index=event.index, phase=Phase.FAILED, key="")
+            known = incident.execution.step(event.index) or blank
+            acted = known.acted or event.acted
+            failed = msgspec.structs.replace(known, phase=Phase.FAILED, detail=event.detail, acted=acted)
+            return _record(incident.execution, failed)
+        case ev.UndoStarted():
+            return _moved(incident.execution, event.index, phase=Phase.UNDOING, undo_key=event.key)
+        case ev.StepUndone():
+            return _moved(incident.execution, event.index, phase=Phase.UNDONE, detail=event.detail)
+        case ev.UndoFailed():
+            return _moved(incident.execution, event.index, phase=Phase.UNDO_FAILED, detail=event.detail)
+        case _:
+            raise Invalid(f"{incident.id}: unknown event {type(event).__name__}")
+
+
+def _moved(execution: Execution, index: int, **changes: object) -> dict[str, object]:
+    record = execution.step(index)
+    if record is None:
+        raise Invalid(f"execution {execution.id} has not started step {index}")
+    return _record(execution, msgspec.structs.replace(record, **changes))
+
+
+def _record(execution: Execution, record: StepRecord) -> dict[str, object]:
+    others = tuple(step for step in execution.steps if step.index != record.index)
+    steps = tuple(sorted((*others, record), key=lambda step: step.index))
+    return {"execution": msgspec.structs.replace(execution, steps=steps)}
+
+
+def _ended(event: ev.Resolved | ev.Escalated | ev.Closed, at: datetime) -> dict[str, object]:
+    states = {ev.Resolved: State.RESOLVED, ev.Escalated: State.ESCALATED, ev.Closed: State.CLOSED}
+    state = states[type(event)]
+    return {"outcome": event.detail, "ended_at": at if state.final else None} | _state(state, event)
+
+
+def _state(state: State, event: ev.Event) -> dict[str, object]:
+    return {"state": state, "reason": event.reason}
+
+
+def _votes(incident: Incident) -> tuple[object, ...]:
+    return incident.approval.votes if incident.approval else ()
+
+
+def _request(incident: Incident, **changes: object) -> ApprovalRequest:
+    if incident.approval is None:
+        raise Invalid(f"{incident.id}: a vote without a request")
+    return msgspec.structs.replace(incident.approval, **changes)
+
+
+def decide(incident: Incident) -> tuple[Next, ...]:
+    """What is left to do, each with its reason; empty when nothing is.
+
+    Pure: what depends on policy, catalogue or the live cluster is decided by the actor that claims the work, and
+    journalled. What waits for an instant carries it as ``due``.
+    """
+    if incident.seq == 0 or incident.state.final:
+        return ()
+    settling = _settling(incident)
+    if incident.state is State.ESCALATED:
+        return settling
+    if incident.execution is not None:
+        return (Next(Work.EXECUTE, Reason.RESUMED),)
+    if incident.report is None:
+        return (Next(Work.INVESTIGATE, Reason.NO_REPORT_YET), *settling)
+    if incident.approval is not None and incident.approval.outcome is None:
+        return (Next(Work.AWAIT, Reason.WAITING_FOR_PEOPLE, incident.approval.expires_at), *settling)
+    if incident.approval is not None and incident.approval.outcome is ApprovalOutcome.APPROVED:
+        return (Next(Work.EXECUTE, Reason.PLAN_APPROVED),)
+    if incident.plan is None or incident.planned_report != incident.report:
+        return (Next(Work.PLAN, Reason.NO_PLAN_YET), *settling)
+    if incident.verdict is not None and incident.verdict.kind is VerdictKind.AUTO:
+        return (Next(Work.EXECUTE, Reason.PLAN_ALLOWED),)
+    if incident.verdict is not None and incident.verdict.kind is VerdictKind.ASK and incident.approval is None:
+        return (Next(Work.ASK, Reason.NOT_ASKED_YET), *settling)
+    return settling
+
+
+def _settling(incident: Incident) -> tuple[Next, ...]:
+    if incident.cleared_at is None:
+        return ()
+    return (Next(Work.SETTLE, Reason.SETTLING, incident.cleared_at + SETTLE),)
