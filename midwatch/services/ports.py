@@ -1,0 +1,252 @@
+"""Ports to the store that more than one service uses.
+
+The store keeps five things: the journal of each incident (truth), the inbox of signals, the clicks of people, the work
+that ``decide`` derived from the journal, and leases. Each port has an in-memory twin, and one contract suite runs over
+both. All methods raise :class:`~midwatch.domain.errors.Transient` while the store is away.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from midwatch.domain.approvals import ApprovalRequest, Click
+from midwatch.domain.events import AnyEvent, Entry
+from midwatch.domain.ids import ApprovalId, ClickId, IncidentId, IncidentKey, SignalId
+from midwatch.domain.incidents import Incident, State, Work
+from midwatch.domain.reasons import Reason
+from midwatch.domain.refs import ObjectRef, Severity
+from midwatch.domain.signals import Signal
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """The right of one process to do one piece of work on one incident until ``until``.
+
+    ``token`` rises with every claim ever made: the store refuses an append under any token but the newest.
+    """
+
+    incident: IncidentId
+    work: Work
+    owner: str
+    token: int
+    until: datetime
+    attempt: int = 1
+
+
+class IncidentSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of a list of incidents."""
+
+    id: IncidentId
+    seq: int
+    state: State
+    reason: Reason
+    severity: Severity
+    cluster: str
+    condition: str
+    title: str
+    owner: ObjectRef
+    opened_at: datetime
+    updated_at: datetime
+    ended_at: datetime | None = None
+    active: int = 0
+    members: int = 0
+
+
+class Journal(Protocol):
+    """Append-only entries per incident, and what is derived from them in the same transaction.
+
+    An append of events computes the new incident with ``evolve`` and its work with ``decide``, and writes entries,
+    snapshot, list row, approval row and work rows as one.
+    """
+
+    async def open(self, incident_id: IncidentId, events: Sequence[AnyEvent], *, at: datetime, by: str) -> Incident:
+        """Begin an incident; the first event is ``IncidentOpened``.
+
+        Raises ``Conflict`` when an incident with the same key is open (neither resolved nor closed).
+        """
+        ...
+
+    async def append(
+        self, incident: Incident, events: Sequence[AnyEvent], *, at: datetime, by: str, claim: Claim | None = None
+    ) -> Incident:
+        """Write events after ``incident.seq`` and return the incident they lead to.
+
+        Raises ``Conflict`` when somebody wrote first, ``ClaimLost`` when ``claim`` is not the newest for its work or
+        its work is no longer to be done.
+        """
+        ...
+
+    async def read(self, incident_id: IncidentId) -> Incident:
+        """The incident as it stands; ``NotFound`` when there is none. A unique prefix of 8 or more characters will do."""
+        ...
+
+    async def entries(self, incident_id: IncidentId, *, after: int = 0, limit: int = 1000) -> tuple[Entry, ...]:
+        """Entries with ``seq > after``, in order."""
+        ...
+
+    async def find_open(self, key: IncidentKey) -> Incident | None:
+        """The one incident with this key that is neither resolved nor closed."""
+        ...
+
+    async def recent(
+        self, *, open_only: bool = False, limit: int = 100, namespace: str = ""
+    ) -> tuple[IncidentSummary, ...]:
+        """List rows, newest change first."""
+        ...
+
+    async def find_approval(self, approval_id: ApprovalId) -> tuple[Incident, ApprovalRequest]:
+        """The request and the incident it belongs to; ``NotFound`` for an unknown id (a prefix of 8 will do)."""
+        ...
+
+    async def approvals(self, *, open_only: bool = True, limit: int = 100) -> tuple[tuple[Incident, ApprovalRequest], ...]:
+        """Approval requests, newest first."""
+        ...
+
+
+class WorkQueue(Protocol):
+    """What ``decide`` left to do, claimed under leases."""
+
+    async def claim(
+        self, works: Sequence[Work], *, owner: str, now: datetime, ttl: timedelta, limit: int = 1
+    ) -> tuple[Claim, ...]:
+        """Claim pieces of work that are due and not claimed (or whose claim ran out), most severe and oldest first."""
+        ...
+
+    async def renew(self, claim: Claim, *, now: datetime, ttl: timedelta) -> Claim:
+        """Keep a claim; ``ClaimLost`` when another process holds it or the work is done."""
+        ...
+
+    async def release(self, claim: Claim, *, retry_at: datetime | None = None, error: str = "") -> None:
+        """Give a claim back, to be claimed again not before ``retry_at``. Silent when it is lost already."""
+        ...
+
+    async def next_due(self, works: Sequence[Work], *, now: datetime) -> datetime | None:
+        """When the next unclaimed piece of such work falls due (or a claim of it runs out), ``None`` when there is none."""
+        ...
+
+
+class PendingSignal(msgspec.Struct, frozen=True):
+    """A signal in the inbox. ``first_at`` is when it came, ``due`` when it is to be looked at (again)."""
+
+    signal: Signal
+    due: datetime
+    looks: int = 0
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What became of one signal at the door: its id (the earlier one's for a repeat) and whether it was new."""
+
+    signal: SignalId
+    new: bool
+
+
+class SignalRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A signal and what became of it, for people."""
+
+    signal: Signal
+    settled: bool
+    outcome: str = ""
+    incident: IncidentId | None = None
+
+
+class Inbox(Protocol):
+    """Signals as they came, each kept once by its delivery key, until the rule engine settled them."""
+
+    async def put(self, signals: Sequence[Signal]) -> tuple[Receipt, ...]:
+        """Commit signals in one transaction; repeats (same ``delivery``) are counted, not kept twice."""
+        ...
+
+    async def pending(self, *, now: datetime, limit: int = 500) -> tuple[PendingSignal, ...]:
+        """Unsettled signals that are due, in the order they came."""
+        ...
+
+    async def settle(self, outcomes: Sequence[tuple[SignalId, Reason, IncidentId | None]]) -> None:
+        """Mark signals as dealt with."""
+        ...
+
+    async def defer(self, signal_id: SignalId, due: datetime) -> None:
+        """Look at this signal again at ``due`` (a rule's ``for``)."""
+        ...
+
+    async def resolved_since(self, episode: str) -> bool:
+        """Whether the resolved signal of this episode has come already (a late firing is then ignored)."""
+        ...
+
+    async def active(self, *, source: str, cluster: str) -> tuple[Signal, ...]:
+        """The last firing signal of each episode of this source that has no resolved one yet."""
+        ...
+
+    async def recent(self, *, limit: int = 100) -> tuple[SignalRow, ...]:
+        """Signals with their outcomes, newest first."""
+        ...
+
+
+class ClickBox(Protocol):
+    """People's answers, stored before they are judged."""
+
+    async def put(self, click: Click) -> bool:
+        """Commit a click; ``False`` when its id is known (a redelivery)."""
+        ...
+
+    async def pending(self, *, limit: int = 100) -> tuple[Click, ...]: ...
+
+    async def settle(self, click_id: ClickId, *, outcome: str, sentence: str) -> None: ...
+
+    async def outcome(self, click_id: ClickId) -> tuple[str, str] | None:
+        """``(outcome, sentence)`` once judged, ``None`` before."""
+        ...
+
+
+class LeaseState(StrEnum):
+    HELD = "held"
+    BUSY = "busy"
+    COOLING = "cooling"
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """The answer to asking for a resource: held (with a fencing token), busy, or cooling down until ``until``."""
+
+    resource: str
+    state: LeaseState
+    holder: str
+    token: int
+    until: datetime
+
+
+class Leases(Protocol):
+    """One mutating plan per resource at a time, and a rest between two."""
+
+    async def acquire(self, resource: str, *, holder: str, now: datetime, ttl: timedelta) -> Lease:
+        """Take or renew the lease for ``holder`` (an execution id: a restarted executor gets its own lease back)."""
+        ...
+
+    async def release(self, resource: str, *, holder: str, now: datetime, cooldown: timedelta) -> None: ...
+
+
+class CardRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One incident's message in one channel. ``ref`` is the channel's own id of it, empty before the first post."""
+
+    incident: IncidentId
+    channel: str
+    ref: str = ""
+    seq: int = 0
+    digest: str = ""
+    attempts: int = 0
+
+
+class CardBox(Protocol):
+    """The outbox: which incidents changed since their card in a channel was last sent."""
+
+    async def due(self, channel: str, *, now: datetime, limit: int = 50) -> tuple[CardRow, ...]:
+        """Cards behind their incident's journal whose retry time has come, oldest change first."""
+        ...
+
+    async def sent(self, card: CardRow, *, at: datetime) -> None:
+        """Record that ``card.seq`` is what the channel shows now, under ``card.ref``."""
+        ...
+
+    async def failed(self, card: CardRow, *, error: str, retry_at: datetime) -> None: ...
+
+    async def get(self, incident_id: IncidentId, channel: str) -> CardRow | None: ...

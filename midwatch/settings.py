@@ -1,0 +1,135 @@
+"""Settings: the only reader of the environment.
+
+Every field is one variable ``MIDWATCH_<NAME>`` (a few older unprefixed names are honoured, see the aliases). Unknown
+``MIDWATCH_*`` variables are refused at start, because a typing error in a setting must not pass silently.
+"""
+
+import difflib
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from midwatch.domain.errors import Invalid
+
+PREFIX = "MIDWATCH_"
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _default_state_dir() -> Path:
+    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(base) / "midwatch"
+
+
+def _aliases(name: str, *older: str) -> AliasChoices:
+    return AliasChoices(f"{PREFIX}{name}", *older)
+
+
+class Settings(BaseSettings):
+    """Everything a person may set. Times are in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", populate_by_name=True)
+
+    state_dir: Path = Field(default_factory=_default_state_dir)
+    """Where embedded stores, tokens and logs live. Kept across restarts."""
+    rules_dir: Path = ROOT / "rules"
+    playbooks_dir: Path = ROOT / "playbooks"
+    policy_file: Path = ROOT / "cluster_config" / "policy.yaml"
+
+    database_url: SecretStr | None = Field(None, validation_alias=_aliases("DATABASE_URL"))
+    """``postgresql://…``; unset: an embedded PostgreSQL 16 in the state directory."""
+    redis_url: SecretStr | None = Field(None, validation_alias=_aliases("REDIS_URL"))
+    """``redis://…``, ``rediss://…`` or ``unix://…``; unset: an embedded Valkey."""
+    database_pool: int = Field(4, ge=1, le=100)
+    """Connections per process."""
+
+    host: str = "127.0.0.1"
+    """Where the edge listens; anything but loopback must be asked for."""
+    port: int = Field(8420, ge=1, le=65535)
+    ray_address: str = ""
+    """Join this Ray cluster (``host:port``); empty: start one on loopback for this machine."""
+    dashboard_port: int = Field(8265, ge=1, le=65535)
+    replicas: int = Field(1, ge=1, le=64)
+    """Replicas of the HTTP edge."""
+    api_token: SecretStr | None = None
+    """Bearer token of the API; unset: one is generated on first start and kept 0600 in the state directory."""
+    max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024)
+    inbox_limit: int = Field(20_000, ge=1)
+    """Unsettled signals above which webhooks answer 503, so that the sender keeps and repeats them."""
+
+    kubeconfig: Path | None = None
+    context: str = ""
+    """kubeconfig context of the cluster to watch; empty: only the sandbox is watched."""
+    in_cluster: bool = False
+    """Watch the cluster this process runs in, by its service account."""
+    cluster: str = ""
+    """Name of the watched cluster in signals and incidents; empty: the context's name."""
+    watch_namespaces: Annotated[tuple[str, ...], NoDecode] = ()
+    resync_s: float = Field(30.0, gt=0)
+
+    approval_timeout_s: float = Field(
+        300.0, gt=0, validation_alias=_aliases("APPROVAL_TIMEOUT_S", "APPROVAL_TIMEOUT_SECONDS")
+    )
+    rate_limit_per_minute: int = Field(
+        60, ge=1, validation_alias=_aliases("RATE_LIMIT_PER_MINUTE", "RATE_LIMIT_PER_MINUTE")
+    )
+    log_level: str = Field("INFO", validation_alias=_aliases("LOG_LEVEL", "LOG_LEVEL"))
+    sweep_s: float = Field(2.0, gt=0)
+    """How often every actor looks for what a lost wake-up left behind."""
+    claim_ttl_s: float = Field(6.0, gt=0)
+    """How long a process may be silent before its work is claimed by another."""
+
+    sandbox: bool = False
+    """Run the simulated cluster and watch it."""
+    sandbox_scenario: str = "demo"
+    sandbox_after_s: float = Field(6.0, ge=0)
+    """When the first thing breaks in the sandbox."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_lists(cls, data: dict[str, object]) -> dict[str, object]:
+        value = data.get("watch_namespaces")
+        if isinstance(value, str):
+            data["watch_namespaces"] = tuple(part.strip() for part in value.split(",") if part.strip())
+        return data
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.in_cluster and self.context:
+            raise ValueError("MIDWATCH_IN_CLUSTER and MIDWATCH_CONTEXT exclude each other: set one of them")
+        return self
+
+    @property
+    def runtime_dir(self) -> Path:
+        """Short path for unix sockets (at most 107 bytes): one directory per state directory, private to this user."""
+        tag = hashlib.sha256(str(self.state_dir.resolve()).encode()).hexdigest()[:10]
+        return Path(tempfile.gettempdir()) / f"mw-{tag}"
+
+    @property
+    def watches_sandbox(self) -> bool:
+        return self.sandbox or not (self.context or self.in_cluster)
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment once. Raises :class:`Invalid` naming every wrong or unknown variable."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known | _TEST_ONLY)
+    if unknown:
+        hints = [f"{name} (did you mean {close[0]}?)" if (close := _close(name, known)) else name for name in unknown]
+        raise Invalid(f"unknown setting: {', '.join(hints)}; `midwatch settings` lists them all")
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # values are validated by the model
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, item['loc'])) or 'settings'}: {item['msg']}" for item in error.errors()]
+        raise Invalid(f"wrong settings: {'; '.join(faults)}") from error
+
+
+_TEST_ONLY = {f"{PREFIX}CORPUS"}
+
+
+def _close(name: str, known: set[str]) -> list[str]:
+    return difflib.get_close_matches(name, known, n=1)
