@@ -122,6 +122,10 @@ class WorkQueue(Protocol):
         """Give a claim back, to be claimed again not before ``retry_at``. Silent when it is lost already."""
         ...
 
+    async def abandon(self, owner: str) -> int:
+        """Free every claim of a dead ``owner`` at once, without waiting for its time; how many there were."""
+        ...
+
     async def next_due(self, works: Sequence[Work], *, now: datetime) -> datetime | None:
         """When the next unclaimed piece of such work falls due (or a claim of it runs out), ``None`` when there is none."""
         ...
@@ -172,6 +176,14 @@ class Inbox(Protocol):
 
     async def resolved_since(self, episode: str) -> bool:
         """Whether the resolved signal of this episode has come already (a late firing is then ignored)."""
+        ...
+
+    async def incident_of(self, episode: str) -> IncidentId | None:
+        """The incident that a firing signal of this episode was settled into, if any."""
+        ...
+
+    async def depth(self) -> int:
+        """How many signals are unsettled."""
         ...
 
     async def active(self, *, source: str, cluster: str) -> tuple[Signal, ...]:
