@@ -12,6 +12,8 @@ class Reason(StrEnum):
     REPEATED = "repeated"
     SIGNAL_CLEARED = "signal-cleared"
     FIRED_AGAIN = "fired-again"
+    NO_RULE = "no-rule"
+    RESOLVED_BEFORE = "resolved-before"
     # investigation
     NO_REPORT_YET = "no-report-yet"
     CLAIMED = "claimed"

@@ -1,0 +1,121 @@
+"""One incident's message, the same for every channel: what broke, why, what may be done, and who was asked."""
+
+import hashlib
+from datetime import datetime
+
+import msgspec
+
+from midwatch.domain.approvals import ApprovalOutcome, Choice
+from midwatch.domain.ids import ApprovalId, IncidentId
+from midwatch.domain.incidents import Incident, State
+from midwatch.domain.refs import Severity
+
+
+class Button(msgspec.Struct, frozen=True):
+    """An answer that can be given to an open approval."""
+
+    label: str
+    choice: Choice
+    approval: ApprovalId
+    digest: str
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Channel-neutral content; each channel renders it in its own markup and escapes it there."""
+
+    incident: IncidentId
+    state: State
+    severity: Severity
+    headline: str
+    began_at: datetime | None = None
+    ended_at: datetime | None = None
+    affected: int = 0
+    cause: str = ""
+    confidence: float | None = None
+    evidence: tuple[str, ...] = ()
+    action: str = ""
+    diff: str = ""
+    blast: tuple[str, ...] = ()
+    undo: str = ""
+    ask: str = ""
+    expires_at: datetime | None = None
+    buttons: tuple[Button, ...] = ()
+    outcome: str = ""
+
+
+def card_of(incident: Incident) -> Card:
+    """What people should see of an incident now."""
+    report, plan, approval = incident.report, incident.plan, incident.approval
+    asking = approval is not None and approval.outcome is None and not incident.state.final
+    return Card(
+        incident=incident.id,
+        state=incident.state,
+        severity=incident.severity,
+        headline=incident.title,
+        began_at=incident.began_at,
+        ended_at=incident.ended_at,
+        affected=len(incident.active),
+        cause=report.root_cause if report else "",
+        confidence=report.confidence if report else None,
+        evidence=tuple(_evidence_line(item.source, item.line, item.text) for item in report.evidence[:2])
+        if report
+        else (),
+        action=plan.title if plan else "",
+        diff="\n".join(step.diff for step in plan.steps if step.diff) if plan else "",
+        blast=_blast(incident),
+        undo=plan.undo_summary if plan else "",
+        ask=_ask(incident),
+        expires_at=approval.expires_at if approval and asking else None,
+        buttons=_buttons(incident) if asking else (),
+        outcome=incident.outcome,
+    )
+
+
+def card_digest(card: Card) -> str:
+    """Equal for cards that look the same: then there is nothing to edit."""
+    return hashlib.sha256(msgspec.json.encode(card, order="deterministic")).hexdigest()[:32]
+
+
+def _evidence_line(source: str, line: int | None, text: str) -> str:
+    return f"{source}{f':{line}' if line else ''} {text[:200]}"
+
+
+def _blast(incident: Incident) -> tuple[str, ...]:
+    if incident.plan is None:
+        return ()
+    blast = incident.plan.blast
+    lines = [f"{blast.pods} pods restart, {blast.ready_now} are ready now"] if blast.pods else []
+    if blast.pdb_headroom is not None:
+        lines.append(f"disruption budget leaves {blast.pdb_headroom}")
+    if blast.endpoints_left is not None:
+        lines.append(f"{blast.endpoints_left} endpoints stay")
+    return (*lines, *blast.notes)
+
+
+def _ask(incident: Incident) -> str:
+    approval, verdict = incident.approval, incident.verdict
+    if approval is None:
+        return verdict.sentence if verdict else ""
+    if approval.outcome is None:
+        who = ", ".join(approval.approvers) or "any operator"
+        given = len({vote.user for vote in approval.votes if vote.choice is not Choice.REJECT})
+        return f"{approval.quorum} of {who} must approve ({given} so far)"
+    how = {
+        ApprovalOutcome.APPROVED: "Approved",
+        ApprovalOutcome.REJECTED: "Rejected",
+        ApprovalOutcome.EXPIRED: "Nobody answered in time",
+        ApprovalOutcome.VOID: "No longer needed",
+    }[approval.outcome]
+    return f"{how}{f' by {approval.decided_by}' if approval.decided_by else ''}"
+
+
+def _buttons(incident: Incident) -> tuple[Button, ...]:
+    approval = incident.approval
+    if approval is None:
+        return ()
+    confirming = approval.confirm and any(vote.choice is Choice.APPROVE for vote in approval.votes)
+    choice, label = (Choice.CONFIRM, "Confirm") if confirming else (Choice.APPROVE, "Approve")
+    return (
+        Button(label, choice, approval.id, approval.digest),
+        Button("Reject", Choice.REJECT, approval.id, approval.digest),
+    )

@@ -1,0 +1,108 @@
+"""Investigation: gather what can be seen, analyse it at once, and put the report into the journal."""
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from midwatch.domain import events as ev
+from midwatch.domain.diagnosis import Diagnosis
+from midwatch.domain.errors import Conflict, MidwatchError
+from midwatch.domain.incidents import Incident
+from midwatch.domain.reasons import Reason
+from midwatch.services.ports import Claim, Journal
+from midwatch.services.runtime import Clock, Wake
+
+log = logging.getLogger(__name__)
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """One look at the cluster: what was asked and what came back (masked and capped), for the journal."""
+
+    tool: str
+    input: str
+    output: str
+    ok: bool = True
+    took_ms: float = 0.0
+
+
+class Sight(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything gathered for one incident: objects as JSON, logs by name, and the looks that brought them."""
+
+    objects: tuple[bytes, ...] = ()
+    logs: dict[str, str] = {}
+    looks: tuple[Look, ...] = ()
+
+
+class Gatherer(Protocol):
+    """Reads the cluster around an incident. What cannot be read is a failed look, not an exception."""
+
+    async def gather(self, incident: Incident) -> Sight: ...
+
+
+Analyse = Callable[[Incident, Sight], Diagnosis]
+"""The built-in analyser: pure, no model, well under a second for one incident's objects."""
+
+
+class Investigation:
+    """One claimed investigation, from the first look to the first report."""
+
+    def __init__(
+        self, journal: Journal, gatherer: Gatherer, analyse: Analyse, clock: Clock, *, wake_rca: Wake, by: str
+    ) -> None:
+        self._journal, self._gatherer, self._analyse = journal, gatherer, analyse
+        self._clock, self._wake_rca, self._by = clock, wake_rca, by
+
+    async def run(self, claim: Claim) -> None:
+        """Work on ``claim`` until a report stands. ``ClaimLost`` passes: another process took over."""
+        incident = await self._journal.read(claim.incident)
+        started = ev.InvestigationStarted(reason=Reason.CLAIMED, worker=self._by, attempt=incident.attempts + 1)
+        incident = await self._append(incident, claim, [started])
+        sight = await self._gatherer.gather(incident)
+        found: list[ev.AnyEvent] = [
+            ev.ToolCalled(
+                reason=Reason.EVIDENCE_GATHERED if look.ok else Reason.EVIDENCE_UNAVAILABLE,
+                call_id=f"{incident.seq}.{number}",
+                tool=look.tool,
+                input=look.input,
+                output=look.output,
+                ok=look.ok,
+                took_ms=look.took_ms,
+            )
+            for number, look in enumerate(sight.looks, 1)
+        ]
+        diagnosis = self._report(incident, sight)
+        found.append(ev.ReportMade(reason=Reason.BUILT_IN_ANALYSIS, diagnosis=diagnosis))
+        await self._append(incident, claim, found)
+        self._wake_rca()
+
+    def _report(self, incident: Incident, sight: Sight) -> Diagnosis:
+        try:
+            return self._analyse(incident, sight)
+        except (MidwatchError, ValueError, LookupError, TypeError, AttributeError) as error:
+            # An analyser that trips over odd data must not leave people without a report: say so, and escalate on it.
+            log.exception("built-in analysis failed", extra={"incident": incident.id})
+            return inconclusive(incident, f"the built-in analysis failed on this data ({type(error).__name__})")
+
+    async def _append(self, incident: Incident, claim: Claim, events: list[ev.AnyEvent]) -> Incident:
+        while True:
+            try:
+                return await self._journal.append(incident, events, at=self._clock.now(), by=self._by, claim=claim)
+            except Conflict as error:
+                if type(error) is not Conflict:
+                    raise
+                incident = await self._journal.read(incident.id)  # a signal joined meanwhile: write after it
+
+
+def inconclusive(incident: Incident, why: str) -> Diagnosis:
+    """A legal answer when nothing better is known: what is observed, and what to look at next."""
+    return Diagnosis(
+        root_cause="unknown",
+        summary=f"{incident.title}: the cause is not known, {why}.",
+        confidence=0.1,
+        condition=incident.condition,
+        subject=incident.subject,
+        next_checks=(f"kubectl describe {incident.subject.kind.lower()} {incident.subject.name}",),
+        recommended_action="Look at the object and its events by hand.",
+    )
