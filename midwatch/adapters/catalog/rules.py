@@ -1,0 +1,171 @@
+"""Rule files: ``rules/*.yaml`` read strictly, with the examples each rule carries."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from midwatch.adapters.catalog.yaml_source import Faults, Source, yaml_files
+from midwatch.domain.ids import SignalId
+from midwatch.domain.refs import ObjectRef, Severity
+from midwatch.domain.rules import Matcher, Rule, RuleSet
+from midwatch.domain.signals import Signal, SignalStatus, Tier
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class ExampleSignal(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A signal in short, for an example."""
+
+    condition: str
+    kind: str = "Pod"
+    namespace: str = "shop"
+    name: str = "web"
+    source: str = "watch"
+    cluster: str = "sandbox"
+    severity: Severity = Severity.ERROR
+    labels: dict[str, str] = {}
+
+
+class Example(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """``expect: match`` or ``no_match`` by the rule the example stands in (alone, whatever other rules say)."""
+
+    signal: ExampleSignal
+    expect: str
+
+
+class RuleFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """One rule as it stands in YAML."""
+
+    id: str
+    match: Matcher
+    examples: tuple[Example, ...]
+    description: str = ""
+    priority: int = 0
+    severity: Severity | None = None
+    tier: Tier = Tier.SUPERVISED
+    playbook: str = ""
+    hold: str = msgspec.field(default="0s", name="for")
+    drop: bool = False
+
+
+class RulesFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    rules: tuple[RuleFile, ...]
+
+
+def load_rules(folder: Path, *, playbooks: frozenset[str] | None = None) -> RuleSet:
+    """Every rule of a folder. Raises :class:`Faults` with all faults of all files.
+
+    ``playbooks`` are the known ids; a rule that names another is a fault (``None``: not checked).
+    """
+    faults: list[str] = []
+    rules: list[Rule] = []
+    for path in yaml_files(folder):
+        try:
+            source = Source(path)
+            parsed = source.convert(RulesFile)
+        except Faults as error:
+            faults += error.faults
+            continue
+        for number, item in enumerate(parsed.rules):
+            where = source.at(f"$.rules[{number}]")
+            rule, problems = _rule(item, where)
+            known = {other.id: other.where for other in rules}
+            if item.id in known:
+                problems.append(f"rule {item.id!r} stands already at {known[item.id]}")
+            if playbooks is not None and item.playbook and item.playbook not in playbooks:
+                problems.append(f"rule {item.id!r} names unknown playbook {item.playbook!r}")
+            faults += [f"{where}: {problem}" for problem in problems]
+            rules.append(rule)
+    if faults:
+        raise Faults(tuple(faults))
+    return RuleSet(rules)
+
+
+def _rule(item: RuleFile, where: str) -> tuple[Rule, list[str]]:
+    problems = []
+    hold = timedelta(0)
+    try:
+        hold = duration(item.hold)
+    except ValueError as error:
+        problems.append(f"rule {item.id!r}: for: {error}")
+    rule = Rule(
+        id=item.id,
+        match=item.match,
+        priority=item.priority,
+        severity=item.severity,
+        tier=item.tier,
+        playbook=item.playbook,
+        hold=hold,
+        drop=item.drop,
+        where=where,
+    )
+    if not item.examples:
+        problems.append(f"rule {item.id!r} has no examples: give one that matches and one that does not")
+    alone = RuleSet([rule])
+    for number, example in enumerate(item.examples, 1):
+        if example.expect not in ("match", "no_match"):
+            problems.append(f"rule {item.id!r}, example {number}: expect is {example.expect!r}, not match or no_match")
+            continue
+        matched = alone.match(example_signal(example.signal)).rule is not None
+        if matched != (example.expect == "match"):
+            found = "matches" if matched else "does not match"
+            problems.append(f"rule {item.id!r}, example {number}: it {found}, expected {example.expect}")
+    return rule, problems
+
+
+def example_signal(example: ExampleSignal) -> Signal:
+    """The signal an example stands for, at a fixed instant."""
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    namespace = "" if example.kind in ("Node", "PersistentVolume") else example.namespace
+    subject = ObjectRef(example.kind, example.name, namespace)
+    return Signal(
+        id=SignalId("example"),
+        source=example.source,
+        cluster=example.cluster,
+        status=SignalStatus.FIRING,
+        condition=example.condition,
+        severity=example.severity,
+        subject=subject,
+        owner=subject,
+        title=example.condition,
+        labels=example.labels,
+        starts_at=began,
+        received_at=began,
+    )
+
+
+def duration(text: str) -> timedelta:
+    """``90s``, ``1h30m``, ``500ms``. Raises ``ValueError`` that shows the form."""
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"{text!r} is no duration: write 30s, 5m or 1h30m")
+    return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+
+
+class FolderRules:
+    """The rules of a folder, read again when a file changes; a set that does not load leaves the old one in force."""
+
+    def __init__(self, folder: Path, *, playbooks: frozenset[str] | None = None) -> None:
+        """Load at once. Raises :class:`Faults` when the first set is bad."""
+        self._folder, self._playbooks = folder, playbooks
+        self._stamp = self._stamped()
+        self._rules = load_rules(folder, playbooks=playbooks)
+        self.fault = ""
+
+    def current(self) -> RuleSet:
+        """The newest good set. After a bad edit ``fault`` says what is wrong."""
+        stamp = self._stamped()
+        if stamp != self._stamp:
+            self._stamp = stamp
+            try:
+                self._rules, self.fault = load_rules(self._folder, playbooks=self._playbooks), ""
+            except Faults as error:
+                self.fault = str(error)
+        return self._rules
+
+    def _stamped(self) -> tuple[tuple[str, int, int], ...]:
+        stats = ((path.name, path.stat()) for path in yaml_files(self._folder))
+        return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
