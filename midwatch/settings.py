@@ -8,6 +8,7 @@ import difflib
 import hashlib
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -82,6 +83,10 @@ class Settings(BaseSettings):
     """How often every actor looks for what a lost wake-up left behind."""
     claim_ttl_s: float = Field(6.0, gt=0)
     """How long a process may be silent before its work is claimed by another."""
+    rca_workers: int = Field(1, ge=1, le=256)
+    """Worker processes that investigate; on a cluster they spread over the nodes."""
+    rca_slots: int = Field(10, ge=1, le=100)
+    """Investigations at once in each worker."""
 
     sandbox: bool = False
     """Run the simulated cluster and watch it."""
@@ -110,8 +115,44 @@ class Settings(BaseSettings):
         return Path(tempfile.gettempdir()) / f"mw-{tag}"
 
     @property
+    def token_file(self) -> Path:
+        """The API's bearer token, mode 0600."""
+        return self.state_dir / "api-token"
+
+    @property
+    def ray_token_file(self) -> Path:
+        """The token that Ray's own ports ask for, mode 0600."""
+        return self.state_dir / "ray-token"
+
+    @property
+    def url(self) -> str:
+        """Where the edge answers, as seen from this machine."""
+        host = "127.0.0.1" if self.host in ("", "0.0.0.0", "::") else self.host  # noqa: S104  compared, not bound
+        return f"http://{host}:{self.port}"
+
+    @property
+    def log_dir(self) -> Path:
+        """JSON lines, one file an actor."""
+        return self.state_dir / "logs"
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """Names of the clusters that are watched, one watcher each."""
+        return (self.cluster or self.context or ("in-cluster" if self.in_cluster else "sandbox"),)
+
+    @property
+    def sandbox_kubeconfig(self) -> Path:
+        """Written by the sandbox when it listens."""
+        return self.state_dir / "sandbox.kubeconfig"
+
+    @property
     def watches_sandbox(self) -> bool:
         return self.sandbox or not (self.context or self.in_cluster)
+
+
+def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment with ``extra`` on top, for a child that must read it at import."""
+    return {**os.environ, **extra}
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -52,12 +52,11 @@ class Ingestion:
         ids: Ids,
         *,
         wake_rules: Wake,
-        wake_rca: Wake,
         by: str,
     ) -> None:
         self._inbox, self._journal, self._work, self._rules, self._owners = inbox, journal, work, rules, owners
         self._clock, self._ids, self._by = clock, ids, by
-        self._wake_rules, self._wake_rca = wake_rules, wake_rca
+        self._wake_rules = wake_rules
 
     async def accept(self, signals: Sequence[Signal]) -> tuple[Receipt, ...]:
         """Commit signals, then ring the rule engine. What this returns is safe; ``Transient`` means nothing is."""
@@ -124,7 +123,6 @@ class Ingestion:
                     opened += [_attached(signal, rule) for signal, rule in members]
                     incident = await self._journal.open(IncidentId(self._ids.new()), opened, at=now, by=self._by)
                     log.info("incident opened", extra={"incident": incident.id, "rule": rule.id, "title": first.title})
-                    self._wake_rca()
                     return [(signal.id, Reason.RULE_MATCHED, incident.id) for signal, _ in members]
                 fresh = [_attached(signal, rule) for signal, rule in members if not _is_member(incident, signal)]
                 if fresh:

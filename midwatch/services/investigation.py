@@ -12,7 +12,7 @@ from midwatch.domain.errors import Conflict, MidwatchError
 from midwatch.domain.incidents import Incident
 from midwatch.domain.reasons import Reason
 from midwatch.services.ports import Claim, Journal
-from midwatch.services.runtime import Clock, Wake
+from midwatch.services.runtime import Clock
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +49,10 @@ class Investigation:
     """One claimed investigation, from the first look to the first report."""
 
     def __init__(
-        self, journal: Journal, gatherer: Gatherer, analyse: Analyse, clock: Clock, *, wake_rca: Wake, by: str
+        self, journal: Journal, gatherer: Gatherer, analyse: Analyse, clock: Clock, *, by: str
     ) -> None:
         self._journal, self._gatherer, self._analyse = journal, gatherer, analyse
-        self._clock, self._wake_rca, self._by = clock, wake_rca, by
+        self._clock, self._by = clock, by
 
     async def run(self, claim: Claim) -> None:
         """Work on ``claim`` until a report stands. ``ClaimLost`` passes: another process took over."""
@@ -75,7 +75,6 @@ class Investigation:
         diagnosis = self._report(incident, sight)
         found.append(ev.ReportMade(reason=Reason.BUILT_IN_ANALYSIS, diagnosis=diagnosis))
         await self._append(incident, claim, found)
-        self._wake_rca()
 
     def _report(self, incident: Incident, sight: Sight) -> Diagnosis:
         try:

@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Protocol
 
+from midwatch.domain.incidents import Work
+
 
 class Clock(Protocol):
     """Wall time, aware and in UTC. Sleeping goes through it too, so that tests need not wait."""
@@ -22,3 +24,23 @@ class Wake(Protocol):
     """Rings another actor. Carries no facts, waits for nothing, never raises: a lost ring costs one sweep."""
 
     def __call__(self) -> None: ...
+
+
+class Bells(Protocol):
+    """Who is rung for what; each ring is a :class:`Wake`."""
+
+    def signals(self) -> None:
+        """Signals were committed: the rule engine has work."""
+        ...
+
+    def clicks(self) -> None:
+        """A click was stored: the approval broker has work."""
+        ...
+
+    def work(self, work: Work) -> None:
+        """Work of this kind is due: its actor may claim it."""
+        ...
+
+    def changed(self) -> None:
+        """An incident changed: the channels have cards to bring up to date."""
+        ...

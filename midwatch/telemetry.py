@@ -1,0 +1,140 @@
+"""Logs and metrics of one process.
+
+Logs are JSON lines with the time, the actor and what the call site adds (incident, channel, tool, approval). Metrics are
+``prometheus_client`` values in a registry of their own; the edge gathers those of all actors into one ``/metrics``.
+"""
+
+import logging
+import logging.handlers
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+Family = tuple[str, str, str, tuple[tuple[str, dict[str, str], float], ...]]
+"""One metric family as plain data, fit for a Ray message: name, type, help, samples of (name, labels, value)."""
+
+_SECRETS = re.compile(
+    r"(?i)(bearer\s+|(?:password|passwd|secret|token|api[-_]?key|authorization)[\"']?\s*[:=]\s*[\"']?(?:bearer\s+|basic\s+)?)([^\s\"',;&]{4,})"
+    r"|(://[^/\s:@]+:)([^@\s/]+)(?=@)"
+)
+_PLAIN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def mask(text: str) -> str:
+    """Blank what looks like a secret: ``key: value`` pairs, bearer tokens, passwords in URLs."""
+    return _SECRETS.sub(lambda found: f"{found.group(1) or found.group(3)}***", text)
+
+
+def _add_extra(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Fields given as ``extra=`` to the standard library's logger."""
+    record = event.get("_record")
+    if isinstance(record, logging.LogRecord):
+        event.update({key: value for key, value in vars(record).items() if key not in _PLAIN and key[0] != "_"})
+    return event
+
+
+def _mask_all(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {key: mask(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def set_up_logging(actor: str, *, level: str, folder: Path | None) -> None:
+    """Send this process's log to ``folder/ACTOR.jsonl`` (rotated at 10 MB, three kept), or to stderr without a folder."""
+    handler: logging.Handler
+    if folder is None:
+        handler = logging.StreamHandler()
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        name = re.sub(r"[^\w.-]+", "-", actor)
+        handler = logging.handlers.RotatingFileHandler(folder / f"{name}.jsonl", maxBytes=10_000_000, backupCount=3)
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_extra,
+    ]
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                _mask_all,
+                structlog.processors.JSONRenderer(default=str),
+            ],
+        )
+    )
+    structlog.contextvars.bind_contextvars(actor=actor)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel("WARNING")
+    for ours in ("midwatch", "actors", "serve"):
+        logging.getLogger(ours).setLevel(level.upper())
+
+
+class Metrics:
+    """What one process counts. Names follow Prometheus' habits and begin with ``midwatch_``."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.watch_events = self._counter("watch_events", "Changes read from the API server.", "cluster")
+        self.watch_loops = self._counter("watch_loop_runs", "Evaluations of the watch loop.", "cluster")
+        self.signals = self._counter("signals", "Signals accepted.", "source", "status")
+        self.rule_matches = self._counter("rule_matches", "Signals taken by a rule.", "rule")
+        self.incidents = self._counter("incidents", "Incidents by what became of them.", "state")
+        self.playbook_runs = self._counter("playbook_runs", "Plans carried out, by outcome.", "playbook", "outcome")
+        self.approval_timeouts = self._counter("approval_timeouts", "Approvals nobody answered in time.")
+        self.approvals = self._counter("approvals", "Approval requests by outcome.", "outcome")
+        self.model_calls = self._counter("model_calls", "Calls to a model.", "provider", "outcome")
+        self.tool_calls = self._counter("tool_calls", "Looks and acts through tools.", "tool", "outcome")
+        self.cards = self._counter("cards", "Cards posted or edited.", "channel", "outcome")
+        self.errors = self._counter("errors", "Errors an actor recovered from.", "kind")
+        self.loop_seconds = Histogram(
+            "midwatch_loop_seconds", "How long one turn of an actor's loop takes.", registry=self.registry
+        )
+        self.queue_depth = Gauge("midwatch_queue_depth", "Unsettled signals in the inbox.", registry=self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"midwatch_{name}", text, labels, registry=self.registry)
+
+    def families(self) -> tuple[Family, ...]:
+        """All metrics of this process as plain data."""
+        return tuple(
+            (
+                family.name,
+                family.type,
+                family.documentation,
+                tuple((sample.name, dict(sample.labels), sample.value) for sample in family.samples),
+            )
+            for family in self.registry.collect()
+        )
+
+
+class _Gathered(Collector):
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = tuple(families)
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def exposition(by_actor: Mapping[str, tuple[Family, ...] | None]) -> bytes:
+    """Prometheus' text form of what all actors count, each sample labelled ``actor``; ``None`` marks a silent one."""
+    up = Metric("midwatch_actor_up", "1 if the actor answered the scrape.", "gauge")
+    families: dict[str, Metric] = {}
+    for actor, reported in by_actor.items():
+        up.add_sample("midwatch_actor_up", {"actor": actor}, 0.0 if reported is None else 1.0)
+        for name, kind, text, samples in reported or ():
+            family = families.setdefault(name, Metric(name, text, kind))
+            for sample, labels, value in samples:
+                family.add_sample(sample, {**labels, "actor": actor}, value)
+    registry = CollectorRegistry()
+    registry.register(_Gathered([up, *families.values()]))
+    rendered: Any = generate_latest(registry)
+    return bytes(rendered)

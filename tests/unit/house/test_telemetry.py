@@ -1,0 +1,54 @@
+"""Logs carry no secret; metrics of all actors make one page."""
+
+import json
+import logging
+
+import pytest
+
+from midwatch.telemetry import Metrics, exposition, mask, set_up_logging
+
+
+@pytest.fixture
+def _root_restored():
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    for handler in set(root.handlers) - set(handlers):
+        handler.close()
+    root.handlers, root.level = handlers, level
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Authorization: Bearer abcdef123456",
+        "password=abcdef123456",
+        '{"api_key": "abcdef123456"}',
+        "postgresql://user:abcdef123456@db/x",
+    ],
+)
+def test_secrets_are_blanked(text):
+    assert "abcdef123456" not in mask(text)
+    assert "***" in mask(text)
+
+
+def test_ordinary_text_stays():
+    assert mask("pod web-1 restarted 5 times: exit code 1") == "pod web-1 restarted 5 times: exit code 1"
+
+
+@pytest.mark.usefixtures("_root_restored")
+def test_a_log_line_is_json_with_its_fields_and_without_secrets(tmp_path):
+    set_up_logging("rule-engine", level="INFO", folder=tmp_path)
+    logging.getLogger("midwatch.x").info("opened token=abcdef123456", extra={"incident": "i-1"})
+    line = json.loads((tmp_path / "rule-engine.jsonl").read_text())
+    assert (line["incident"], line["actor"], line["level"]) == ("i-1", "rule-engine", "info")
+    assert "abcdef" not in line["event"]
+
+
+def test_all_actors_make_one_page():
+    one = Metrics()
+    one.signals.labels("watch", "firing").inc(3)
+    page = exposition({"watcher:a": one.families(), "gone": None}).decode()
+    assert 'midwatch_signals_total{actor="watcher:a",source="watch",status="firing"} 3.0' in page
+    assert 'midwatch_actor_up{actor="gone"} 0.0' in page
+    assert 'midwatch_actor_up{actor="watcher:a"} 1.0' in page
