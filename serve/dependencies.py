@@ -1,0 +1,84 @@
+"""What one replica of the edge works with, and how a request gets at it."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Annotated, Protocol
+
+from fastapi import Depends, Request
+
+from midwatch.services.ports import ClickBox, Inbox, Journal
+from midwatch.services.runtime import Bells, Clock, Ids
+from midwatch.telemetry import Metrics
+from serve.schemas.meaning import MeaningOfAlert, generic_meaning
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subsystem:
+    """The health of one part, for people. ``required``: without it the edge cannot take requests."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+    required: bool = False
+
+
+class RateLimiter(Protocol):
+    """Requests per client. The shared one counts in Redis and falls back to this process while Redis is away."""
+
+    async def allow(self, key: str, per_minute: int) -> float:
+        """Seconds until the next request is welcome; 0 when this one is."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much is taken at the door. Sizes in bytes, times in seconds."""
+
+    max_body_bytes: int = 4 * 1024 * 1024
+    inbox_depth: int = 20_000
+    """Unsettled signals above which webhooks answer 503: the sender keeps the alert and repeats it."""
+    requests_per_minute: int = 60
+    session_s: float = 12 * 3600
+    judgement_s: float = 5.0
+    """How long an answer to an approval waits to be judged before it is 202."""
+    poll_s: float = 0.4
+    """How often a live stream looks for new entries."""
+    heartbeat_s: float = 15.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edge:
+    """Everything a route may use. One per replica; built by ``open_edge`` and closed with the app."""
+
+    inbox: Inbox
+    journal: Journal
+    clicks: ClickBox
+    clock: Clock
+    ids: Ids
+    bells: Bells
+    token: str
+    """Bearer token of the API; the console's sessions are signed with a key derived from it."""
+    cluster: str
+    """The cluster that an alert without a ``cluster`` label is about: the watched one."""
+    health: Callable[[], Awaitable[tuple[Subsystem, ...]]]
+    scrape: Callable[[], Awaitable[bytes]]
+    """Metrics of all actors in Prometheus' text format."""
+    rate: RateLimiter
+    limits: Limits = field(default_factory=Limits)
+    meaning: MeaningOfAlert = generic_meaning
+    metrics: Metrics = field(default_factory=Metrics)
+    """What this replica counts; ``scrape`` adds it to the actors' own."""
+
+
+OpenEdge = Callable[[], AbstractAsyncContextManager[Edge]]
+"""Opens what the edge needs, closes it in order. Must not fail because a store is away: the edge then answers 503."""
+
+
+def edge_of(request: Request) -> Edge:
+    """The replica's edge, put into the app's state by its lifespan."""
+    edge: Edge = request.app.state.edge
+    return edge
+
+
+TheEdge = Annotated[Edge, Depends(edge_of)]

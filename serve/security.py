@@ -1,0 +1,151 @@
+"""Who may ask: the bearer token, the console's sessions, CSRF, rate limits and the headers of every answer."""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serve.dependencies import Edge, edge_of
+from serve.problems import Forbidden, TooManyRequests, Unauthorized
+
+COOKIE = "midwatch_session"
+CSRF_HEADER = "x-csrf-token"
+OPERATOR = "console:operator"
+"""The one user that the API token stands for. Console and CLI are the same person to a quorum: both hold that token."""
+
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+_HEADERS = (
+    ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), microphone=(), geolocation=()"),
+)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who is asking. ``csrf`` is empty for a bearer token: a browser cannot be made to send one."""
+
+    user: str
+    csrf: str = ""
+
+
+class Sessions:
+    """The console's sessions: signed, so that any replica can check one and none has to be kept.
+
+    The key is derived from the API token: a new token ends every session.
+    """
+
+    def __init__(self, token: str) -> None:
+        self._key = hashlib.sha256(b"midwatch session key\0" + token.encode()).digest()
+
+    def begin(self, nonce: str, *, expires: datetime) -> str:
+        """The cookie's value. ``nonce`` makes every login its own session."""
+        body = f"{int(expires.timestamp())}.{hashlib.sha256(nonce.encode()).hexdigest()[:32]}"
+        return f"{body}.{self._sign('session', body)}"
+
+    def valid(self, cookie: str, *, now: datetime) -> bool:
+        body, _, signature = cookie.rpartition(".")
+        if not same(signature, self._sign("session", body)):
+            return False
+        expires = body.partition(".")[0]
+        return expires.isdecimal() and now.timestamp() < int(expires)
+
+    def csrf(self, cookie: str) -> str:
+        """The token that a form of this session must carry."""
+        return self._sign("csrf", cookie)
+
+    def _sign(self, purpose: str, text: str) -> str:
+        return hmac.new(self._key, f"{purpose}\0{text}".encode(), hashlib.sha256).hexdigest()
+
+
+def same(given: str, wanted: str) -> bool:
+    """Equal, in a time that does not tell where they differ."""
+    return hmac.compare_digest(given.encode("utf-8", "replace"), wanted.encode("utf-8", "replace"))
+
+
+def caller_of(request: Request, edge: Edge) -> Caller | None:
+    """Who is asking, ``None`` when that is not proven."""
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    if scheme:
+        return Caller(OPERATOR) if scheme.lower() == "bearer" and same(given.strip(), edge.token) else None
+    cookie = request.cookies.get(COOKIE, "")
+    sessions = Sessions(edge.token)
+    if cookie and sessions.valid(cookie, now=edge.clock.now()):
+        return Caller(OPERATOR, csrf=sessions.csrf(cookie))
+    return None
+
+
+async def within_rate(request: Request, edge: Annotated[Edge, Depends(edge_of)]) -> None:
+    """Count this request against its client's rate."""
+    client = request.client.host if request.client else "unknown"
+    wait = await edge.rate.allow(f"edge:{client}", edge.limits.requests_per_minute)
+    if wait > 0:
+        raise TooManyRequests(
+            f"more than {edge.limits.requests_per_minute} requests a minute from {client}; slow down", wait
+        )
+
+
+async def authorised(request: Request, edge: Annotated[Edge, Depends(edge_of)]) -> Caller:
+    """The caller, by token or session; a session's writing request must carry its CSRF token in the header."""
+    caller = caller_of(request, edge)
+    if caller is None:
+        raise Unauthorized("send the API token as `Authorization: Bearer …` (it is in the state directory: api-token)")
+    if caller.csrf and request.method not in _SAFE_METHODS:
+        check_csrf(request, caller, request.headers.get(CSRF_HEADER, ""))
+    return caller
+
+
+def check_csrf(request: Request, caller: Caller, given: str) -> None:
+    """Raises ``Forbidden`` unless the request was made by a page of this session."""
+    origin = request.headers.get("origin", "")
+    foreign = bool(origin) and urlsplit(origin).netloc != request.headers.get("host", "")
+    if foreign or not same(given, caller.csrf):
+        raise Forbidden("this form is not of the present session: reload the page and try again")
+
+
+TheCaller = Annotated[Caller, Depends(authorised)]
+
+
+class SecurityHeaders:
+    """Adds the headers that keep browsers from doing more than they should. Plain ASGI: streams pass untouched."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS:
+                    headers[name] = value
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self._app(scope, receive, guarded)

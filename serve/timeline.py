@@ -1,0 +1,187 @@
+"""A journal in words that a person understands at three in the morning."""
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from midwatch.domain import events as ev
+from midwatch.domain.approvals import ApprovalOutcome, Choice
+from midwatch.domain.playbooks import VerdictKind
+from midwatch.domain.reasons import Reason
+
+
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry for people; ``tone`` is ``info``, ``work``, ``good``, ``bad`` or ``ask``, ``why`` the reason in words."""
+
+    seq: int
+    at: datetime
+    by: str
+    type: str
+    reason: str
+    title: str
+    detail: str = ""
+    why: str = ""
+    tone: str = "info"
+
+
+_WHY = {
+    Reason.RULE_MATCHED: "a rule asks for it",
+    Reason.JOINED_OPEN_INCIDENT: "it belongs to an incident that is open",
+    Reason.FIRED_AGAIN: "it fired again",
+    Reason.NO_REPORT_YET: "there was no report yet",
+    Reason.EVIDENCE_UNAVAILABLE: "some evidence could not be had",
+    Reason.BUILT_IN_ANALYSIS: "found without a model",
+    Reason.MODEL_REFINED: "refined by a model",
+    Reason.PLAN_SUPERSEDED: "a better plan replaced it",
+    Reason.TIER_HUMAN_ONLY: "the rule leaves this to people",
+    Reason.RISK_NEEDS_APPROVAL: "its risk needs a person's word",
+    Reason.LOW_RISK_ALLOWED: "policy lets low risk run alone",
+    Reason.ABOVE_RISK_CEILING: "its risk is above what policy allows here",
+    Reason.PROTECTED_NAMESPACE: "the namespace is protected",
+    Reason.FROZEN: "changes are frozen",
+    Reason.CONFIDENCE_TOO_LOW: "the cause is not certain enough",
+    Reason.RATE_EXCEEDED: "too many actions in this hour",
+    Reason.CIRCUIT_OPEN: "earlier actions failed; it waits",
+    Reason.GITOPS_OWNED: "GitOps owns the object and would undo it",
+    Reason.HUMAN_EDIT_RECENT: "a person edited it minutes ago",
+    Reason.TARGET_GONE: "the object is gone",
+    Reason.TARGET_CHANGED: "the object changed meanwhile",
+    Reason.TARGET_OUTSIDE_INCIDENT: "the object is outside this incident",
+    Reason.NO_PLAYBOOK: "no playbook fits",
+    Reason.APPROVAL_EXPIRED: "nobody answered in time",
+    Reason.REJECTED_BY_HUMAN: "a person said no",
+    Reason.QUORUM_REACHED: "enough people agreed",
+    Reason.CONFIRMATION_NEEDED: "high risk is confirmed twice",
+    Reason.SIGNALS_CLEARED: "every signal cleared",
+    Reason.RESUMED: "taken up again after an interruption",
+    Reason.FOUND_APPLIED: "it was found done already",
+    Reason.RIGHT_MISSING: "a right is missing",
+    Reason.OUTCOME_UNKNOWN: "its effect could not be observed",
+    Reason.RESOURCE_BUSY: "another action holds the object",
+    Reason.ALL_STEPS_VERIFIED: "every step was verified",
+    Reason.ATTEMPTS_EXHAUSTED: "it was tried as often as allowed",
+}
+
+
+def moment_of(entry: ev.Entry) -> Moment:
+    """What one entry tells."""
+    title, detail, tone = _told(entry.event)
+    return Moment(
+        seq=entry.seq,
+        at=entry.at,
+        by=entry.by,
+        type=type_of(entry.event),
+        reason=entry.event.reason,
+        title=title,
+        detail=detail,
+        why=_WHY.get(entry.event.reason, ""),
+        tone=tone,
+    )
+
+
+def type_of(event: ev.AnyEvent) -> str:
+    """The event's stable name in the journal."""
+    return str(event.__struct_config__.tag)
+
+
+def _told(event: ev.AnyEvent) -> tuple[str, str, str]:
+    match event:
+        case ev.IncidentOpened():
+            return f"Incident opened: {event.title}", f"{event.condition} on {event.owner}", "bad"
+        case ev.SignalAttached():
+            return f"{event.condition} on {event.subject}", event.title, "bad"
+        case ev.SignalCleared():
+            return "A signal cleared", event.identity.rpartition("|")[2], "good"
+        case ev.InvestigationStarted():
+            again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
+            return f"Investigation started{again}", "", "work"
+        case ev.ToolCalled():
+            outcome = "" if event.ok else " — it failed"
+            return f"Looked: {event.tool}{outcome}", _short(event.input), "work" if event.ok else "bad"
+        case ev.ReportMade():
+            sure = f"{event.diagnosis.confidence:.0%} sure, {event.diagnosis.author}"
+            return f"Cause found: {event.diagnosis.root_cause}", sure, "info"
+        case ev.PlanProposed():
+            verdict = {
+                VerdictKind.AUTO: "may run alone",
+                VerdictKind.ASK: "needs a person",
+                VerdictKind.REFUSE: "refused",
+            }
+            tone = "bad" if event.verdict.kind is VerdictKind.REFUSE else "info"
+            detail = f"{event.plan.risk} risk, {verdict[event.verdict.kind]}: {event.verdict.sentence}"
+            return f"Plan: {event.plan.title}", detail, tone
+        case ev.PlanMissing():
+            return "No plan could be made", event.detail, "bad"
+        case _:
+            return _told_of_approval(event)
+
+
+def _told_of_approval(event: ev.AnyEvent) -> tuple[str, str, str]:
+    match event:
+        case ev.ApprovalRequested():
+            who = ", ".join(event.request.approvers) or "any operator"
+            return "Waiting for a person's word", f"{event.request.quorum} of {who}", "ask"
+        case ev.ApprovalVoted():
+            word = {Choice.APPROVE: "approved", Choice.CONFIRM: "confirmed", Choice.REJECT: "rejected"}
+            return f"{event.vote.user} {word[event.vote.choice]}", "more is needed before anything is done", "ask"
+        case ev.ApprovalClosed():
+            titles = {
+                ApprovalOutcome.APPROVED: ("Approved", "good"),
+                ApprovalOutcome.REJECTED: ("Rejected", "bad"),
+                ApprovalOutcome.EXPIRED: ("Nobody answered in time", "bad"),
+                ApprovalOutcome.VOID: ("The question was withdrawn", "info"),
+            }
+            title, tone = titles[event.outcome]
+            by = (
+                f" by {event.by}"
+                if event.by and event.outcome in (ApprovalOutcome.APPROVED, ApprovalOutcome.REJECTED)
+                else ""
+            )
+            return title + by, event.comment, tone
+        case _:
+            return _told_of_execution(event)
+
+
+def _told_of_execution(event: ev.AnyEvent) -> tuple[str, str, str]:
+    match event:
+        case ev.ExecutionStarted():
+            return "Carrying out the plan", "", "work"
+        case ev.StepStarted():
+            return f"Step {event.index + 1}: checked, acting now", "", "work"
+        case ev.StepActed():
+            return f"Step {event.index + 1}: done, watching whether it helps", event.detail, "work"
+        case ev.StepVerified():
+            return f"Step {event.index + 1}: verified", event.detail, "good"
+        case ev.StepFailed():
+            return f"Step {event.index + 1}: did not work", event.detail, "bad"
+        case ev.UndoStarted():
+            return f"Step {event.index + 1}: taking it back", "", "work"
+        case ev.StepUndone():
+            return f"Step {event.index + 1}: taken back", event.detail, "info"
+        case ev.UndoFailed():
+            return f"Step {event.index + 1}: could not be taken back", event.detail, "bad"
+        case ev.Resolved():
+            return "Resolved", event.detail, "good"
+        case ev.Escalated():
+            return "A person must take over", event.detail, "bad"
+        case ev.Closed():
+            return "Closed", event.detail, "good"
+        case _:
+            return type_of(event).replace("-", " ").capitalize(), "", "info"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 240 else f"{text[:240]}…"
+
+
+def age(span: timedelta) -> str:
+    """A length of time in at most two units: ``42 s``, ``3 min``, ``2 h 10 min``, ``4 d``."""
+    seconds = max(0, int(span.total_seconds()))
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min"
+    if seconds < 86400:
+        minutes = seconds % 3600 // 60
+        return f"{seconds // 3600} h" + (f" {minutes} min" if minutes else "")
+    return f"{seconds // 86400} d"
