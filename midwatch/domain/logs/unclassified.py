@@ -1,0 +1,74 @@
+"""Severe lines that no pattern knows: counted by template, so that the rare one stands out from the loud one."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from midwatch.domain.logs.levels import ERROR, FATAL, INFO, level_of
+from midwatch.domain.logs.lines import Lines
+from midwatch.domain.logs.stacks import exception_name
+
+_VARIABLE = re.compile(r"\"[^\"]*\"|'[^']*'|\b[\w.-]*\d[\w.:-]*\b|[/\\][\w./\\-]+")
+_WORD = re.compile(r"[A-Za-z][A-Za-z_]{3,18}")
+_MESSAGE = re.compile(r"(?:\"(?:msg|message|error|err|exception|event)\"\s*:\s*\"|\b(?:msg|err|error)=\"?)([^\"]{8,})")
+_PREFIX = re.compile(r"^[\W\d]*(?:[\dTZ:.,+/ -]+)?[^A-Za-z]*")
+_COMMON_WORDS = (
+    "this that with from have been were will when then than into your their there which while where what could would "
+    "should about after before error errors warning critical fatal failed failure info debug trace exception true "
+    "false none null line file code name time level message status request response return value type call caused "
+    "because main thread java python module lang http https www default unable cannot does must more most some such "
+    "using used make made trying tried again during cause logger caller source stack site packages"
+)
+_COMMON = frozenset(_COMMON_WORDS.split())
+
+
+class Template(msgspec.Struct, frozen=True):
+    """Severe lines of one shape: the first of them, how many, and the highest level they claim."""
+
+    line: int
+    count: int
+    level: int
+
+
+def severe_templates(lines: Lines, candidates: Sequence[int]) -> tuple[Template, ...]:
+    """Group the candidates that claim level error or above, or that name an exception, in order of appearance."""
+    first: dict[str, int] = {}
+    counts: Counter[str] = Counter()
+    levels: dict[str, int] = {}
+    for number in candidates:
+        text = lines.text(number)
+        level = level_of(text)
+        if level is None and exception_name(text) and not text[:1].isspace():
+            level = ERROR
+        if level is None or level < ERROR:
+            continue
+        key = _VARIABLE.sub("#", text[:500])
+        first.setdefault(key, number)
+        counts[key] += lines.repeats(number)
+        levels[key] = max(level, levels.get(key, INFO))
+    return tuple(Template(number, counts[key], levels[key]) for key, number in first.items())
+
+
+def rare_lines(templates: Sequence[Template], limit: int = 5) -> tuple[int, ...]:
+    """Lines whose template is seen at most twice in a log where severe lines repeat."""
+    if sum(template.count for template in templates) < 20:
+        return ()
+    return tuple(template.line for template in templates if template.count <= 2)[:limit]
+
+
+def telling(templates: Sequence[Template]) -> tuple[Template, ...]:
+    """The templates in the order in which a person should read them: fatal ones, then the earliest."""
+    return tuple(sorted(templates, key=lambda template: (template.level < FATAL, template.line)))
+
+
+def recurring_words(texts: Sequence[str], limit: int = 8) -> tuple[str, ...]:
+    """The words that say what these lines are about: those in most of them, common words left out."""
+    seen: Counter[str] = Counter()
+    for text in texts:
+        found = _MESSAGE.search(text)
+        message = found[1] if found else _PREFIX.sub("", text)
+        seen.update(list(dict.fromkeys(word.lower() for word in _WORD.findall(message[:300]))))
+    kept = [(word, count) for word, count in seen.items() if word not in _COMMON]
+    return tuple(word for word, _ in sorted(kept, key=lambda item: -item[1])[:limit])
