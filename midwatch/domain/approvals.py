@@ -1,11 +1,16 @@
-"""Approvals: what a person is asked, and what they answered."""
+"""Approvals: what a person is asked, what they answered, and what the answer is worth."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
 from midwatch.domain.ids import ApprovalId, ClickId, PlanDigest
+from midwatch.domain.reasons import Reason
+
+GRACE: Final = timedelta(seconds=30)
+"""A click made in time but judged late (the judge was restarting) counts for so long after the expiry, not longer."""
 
 
 class Choice(StrEnum):
@@ -62,3 +67,129 @@ class ApprovalRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     outcome: ApprovalOutcome | None = None
     decided_by: str = ""
     comment: str = ""
+
+
+class DecisionKind(StrEnum):
+    """What one click came to. Only VOTED, NEEDS_CONFIRMATION, APPROVED and REJECTED moved anything."""
+
+    VOTED = "voted"
+    NEEDS_CONFIRMATION = "needs-confirmation"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    REPEATED = "repeated"
+    EXPIRED = "expired"
+    NOT_ALLOWED = "not-allowed"
+    STALE = "stale"
+    VOID = "void"
+    ALREADY_DECIDED = "already-decided"
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """The judgement of one click, with a sentence for the one who clicked.
+
+    ``vote`` is to be journalled; ``outcome`` closes the request, for ``reason``.
+    """
+
+    kind: DecisionKind
+    sentence: str
+    vote: Vote | None = None
+    outcome: ApprovalOutcome | None = None
+    reason: Reason = Reason.VOTE_COUNTED
+
+
+class World(msgspec.Struct, frozen=True, kw_only=True):
+    """What must still be true when a click is judged.
+
+    ``asked`` is the request that is open on the incident now. ``changed`` says how the target differs from the plan
+    (empty: it does not). ``firing``: whether any signal of the incident still fires.
+    """
+
+    asked: ApprovalId | None
+    digest: PlanDigest | None
+    firing: bool
+    changed: str = ""
+
+
+def resolve(request: ApprovalRequest, click: Click, world: World, now: datetime) -> Decision:
+    """Judge one click. Pure; the order of the questions is the order in which a person would want the answer."""
+    refusal = _refused(request, click, world, now)
+    if refusal is not None:
+        return refusal
+    vote = Vote(click.user, click.choice, click.at)
+    if click.choice is Choice.REJECT:
+        return Decision(
+            kind=DecisionKind.REJECTED,
+            sentence="Rejected: a person takes over.",
+            vote=vote,
+            outcome=ApprovalOutcome.REJECTED,
+            reason=Reason.REJECTED_BY_HUMAN,
+        )
+    if not world.firing:
+        return _void("Nothing fires any more: there is nothing to do.", Reason.SIGNALS_CLEARED)
+    if world.changed:
+        return _void(f"Not approved: {world.changed}.", Reason.TARGET_CHANGED)
+    return _counted(request, vote)
+
+
+def _refused(request: ApprovalRequest, click: Click, world: World, now: datetime) -> Decision | None:
+    if any(vote.user == click.user and vote.at == click.at and vote.choice == click.choice for vote in request.votes):
+        return _again(request, click)
+    if request.outcome is not None:
+        by = f" by {request.decided_by}" if request.decided_by else ""
+        return Decision(kind=DecisionKind.ALREADY_DECIDED, sentence=f"Already {request.outcome}{by}.")
+    if click.approval_id != request.id or world.asked != request.id or world.digest != request.digest:
+        return Decision(kind=DecisionKind.STALE, sentence="This card is out of date: the plan was replaced.")
+    if click.digest and click.digest != request.digest:
+        return Decision(kind=DecisionKind.STALE, sentence="This card shows another plan than the one asked about now.")
+    if request.approvers and click.user not in request.approvers:
+        named = ", ".join(request.approvers)
+        return Decision(kind=DecisionKind.NOT_ALLOWED, sentence=f"{click.user} may not decide this; {named} may.")
+    if not request.requested_at <= click.at < request.expires_at or now >= request.expires_at + GRACE:
+        return Decision(kind=DecisionKind.EXPIRED, sentence=f"Expired at {request.expires_at:%H:%M:%S} UTC.")
+    return None
+
+
+def _again(request: ApprovalRequest, click: Click) -> Decision:
+    """A click that was judged before a crash hid the answer: the same answer again, and nothing counted twice."""
+    if request.outcome in (ApprovalOutcome.APPROVED, ApprovalOutcome.REJECTED) and request.decided_by == click.user:
+        kind = DecisionKind.APPROVED if request.outcome is ApprovalOutcome.APPROVED else DecisionKind.REJECTED
+        return Decision(kind=kind, sentence=f"{request.outcome.capitalize()}.")
+    return Decision(kind=DecisionKind.REPEATED, sentence="This vote is counted already.")
+
+
+def _void(sentence: str, reason: Reason) -> Decision:
+    return Decision(kind=DecisionKind.VOID, sentence=sentence, outcome=ApprovalOutcome.VOID, reason=reason)
+
+
+def _counted(request: ApprovalRequest, vote: Vote) -> Decision:
+    mine = {earlier.choice for earlier in request.votes if earlier.user == vote.user}
+    if request.confirm and vote.choice is Choice.APPROVE:
+        if Choice.APPROVE in mine:
+            return Decision(kind=DecisionKind.REPEATED, sentence="Approved once already: now confirm it.")
+        return Decision(
+            kind=DecisionKind.NEEDS_CONFIRMATION,
+            sentence="HIGH risk: confirm it in a second step.",
+            vote=vote,
+            reason=Reason.CONFIRMATION_NEEDED,
+        )
+    if request.confirm and Choice.APPROVE not in mine:
+        return Decision(kind=DecisionKind.NEEDS_CONFIRMATION, sentence="Approve first, then confirm.")
+    done = complete(request, (*request.votes, vote))
+    if done == complete(request, request.votes):
+        return Decision(kind=DecisionKind.REPEATED, sentence="Your vote is counted already.")
+    if len(done) < request.quorum:
+        missing = request.quorum - len(done)
+        return Decision(kind=DecisionKind.VOTED, sentence=f"Counted; {missing} more must approve.", vote=vote)
+    return Decision(
+        kind=DecisionKind.APPROVED,
+        sentence="Approved: Midwatch acts now.",
+        vote=vote,
+        outcome=ApprovalOutcome.APPROVED,
+        reason=Reason.QUORUM_REACHED,
+    )
+
+
+def complete(request: ApprovalRequest, votes: tuple[Vote, ...]) -> frozenset[str]:
+    """The users whose approval is whole: approved, and confirmed where that is asked."""
+    wanted = (Choice.CONFIRM,) if request.confirm else (Choice.APPROVE, Choice.CONFIRM)
+    return frozenset(vote.user for vote in votes if vote.choice in wanted)

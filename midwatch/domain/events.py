@@ -136,10 +136,14 @@ class StepStarted(Event, frozen=True, kw_only=True, tag="step-started"):
 
 
 class StepActed(Event, frozen=True, kw_only=True, tag="step-acted"):
-    """The act took effect: answered by the API (``applied``) or found done after a crash (``found-applied``)."""
+    """The act took effect: answered by the API (``applied``) or found done after a crash (``found-applied``).
+
+    ``generation`` is the object's after the act; undo works only while nobody has changed it further.
+    """
 
     index: int
     detail: str = ""
+    generation: int = 0
 
 
 class StepVerified(Event, frozen=True, kw_only=True, tag="step-verified"):

@@ -42,7 +42,7 @@ class Work(StrEnum):
     """What can be left to do for an incident; each kind has one actor that claims it."""
 
     INVESTIGATE = "investigate"  # RcaPool
-    PLAN = "plan"  # RcaPool
+    PLAN = "plan"  # PlaybookExecutor
     ASK = "ask"  # ApprovalBroker
     AWAIT = "await"  # ApprovalBroker, at expiry
     EXECUTE = "execute"  # PlaybookExecutor
@@ -95,7 +95,9 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     generation: int = 0
     acted: bool = False
     acted_at: datetime | None = None
+    acted_generation: int = 0
     undo_key: str = ""
+    failure: Reason | None = None
     detail: str = ""
 
 
@@ -250,7 +252,13 @@ def _stepped(incident: Incident, event: ev.AnyEvent, at: datetime) -> dict[str, 
             return _record(incident.execution, record) | _state(State.ACTING, event)
         case ev.StepActed():
             changed = _moved(
-                incident.execution, event.index, phase=Phase.ACTED, acted=True, acted_at=at, detail=event.detail
+                incident.execution,
+                event.index,
+                phase=Phase.ACTED,
+                acted=True,
+                acted_at=at,
+                acted_generation=event.generation,
+                detail=event.detail,
             )
             return changed | _state(State.VERIFYING, event)
         case ev.StepVerified():
@@ -259,7 +267,9 @@ def _stepped(incident: Incident, event: ev.AnyEvent, at: datetime) -> dict[str, 
             blank = StepRecord(index=event.index, phase=Phase.FAILED, key="")
             known = incident.execution.step(event.index) or blank
             acted = known.acted or event.acted
-            failed = msgspec.structs.replace(known, phase=Phase.FAILED, detail=event.detail, acted=acted)
+            failed = msgspec.structs.replace(
+                known, phase=Phase.FAILED, failure=event.reason, detail=event.detail, acted=acted
+            )
             return _record(incident.execution, failed)
         case ev.UndoStarted():
             return _moved(incident.execution, event.index, phase=Phase.UNDOING, undo_key=event.key)

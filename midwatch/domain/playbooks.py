@@ -28,7 +28,7 @@ class VerdictKind(StrEnum):
     REFUSE = "refuse"
 
 
-class Check(msgspec.Struct, frozen=True, omit_defaults=True):
+class Check(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What must hold before or after a step: a named check, and for how long.
 
     ``name`` is one of :data:`CHECKS`. ``hold_s``: it must hold without a break for so many seconds. ``timeout_s``: it
@@ -40,7 +40,21 @@ class Check(msgspec.Struct, frozen=True, omit_defaults=True):
     timeout_s: float = 60.0
 
 
-CHECKS = ("exists", "unchanged", "rollout_complete", "pods_ready", "has_previous_revision", "signals_clear")
+CHECKS = (
+    "exists",
+    "unchanged",
+    "has_previous_revision",
+    "has_memory_limit",
+    "rollout_complete",
+    "pods_ready",
+    "signals_clear",
+    "gone",
+    "finished",
+    "cordoned",
+    "schedulable",
+    "resumed",
+    "suspended",
+)
 
 
 class Target(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,0 +1,193 @@
+"""Checks before and after a step: pure looks at an observed object, and the patience that verification needs."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+
+from midwatch.domain.observed import Observed
+from midwatch.domain.playbooks import Check, Target
+
+
+class Standing(StrEnum):
+    """HOLDING: as it should be. PENDING: not yet, may come. BROKEN: will not come by waiting."""
+
+    HOLDING = "holding"
+    PENDING = "pending"
+    BROKEN = "broken"
+
+
+class Result(msgspec.Struct, frozen=True):
+    """Where one check stands, in a sentence fit for the timeline."""
+
+    standing: Standing
+    sentence: str
+
+
+class Scene(msgspec.Struct, frozen=True):
+    """What checks look at: the target as planned, the object now (``None``: gone), how many signals still fire."""
+
+    target: Target
+    seen: Observed | None
+    active: int = 0
+
+
+def evaluate(check: Check, scene: Scene) -> Result:
+    """Where ``check`` stands. The names are those of :data:`midwatch.domain.playbooks.CHECKS`."""
+    if check.name == "signals_clear":
+        if scene.active:
+            return Result(Standing.PENDING, f"{scene.active} signals still fire")
+        return Result(Standing.HOLDING, "no signal fires any more")
+    ref = scene.target.ref
+    seen = scene.seen
+    gone = seen is None or bool(ref.uid and seen.ref.uid != ref.uid)
+    if check.name == "gone":
+        if gone:
+            return Result(Standing.HOLDING, f"{ref} is gone")
+        return Result(Standing.PENDING, f"{ref} is still there")
+    if seen is None:
+        return Result(Standing.BROKEN, f"{ref} does not exist any more")
+    if gone:
+        return Result(Standing.BROKEN, f"{ref} is another object of the same name now")
+    return _LOOKS[check.name](scene.target, seen)
+
+
+def unchanged(target: Target, seen: Observed | None) -> Result:
+    """Whether the target's spec is still what the plan was made for."""
+    return evaluate(Check("unchanged"), Scene(target, seen))
+
+
+def _exists(_: Target, seen: Observed) -> Result:
+    if seen.deleting:
+        return Result(Standing.BROKEN, f"{seen.ref} is being deleted")
+    return Result(Standing.HOLDING, f"{seen.ref} exists")
+
+
+def _unchanged(target: Target, seen: Observed) -> Result:
+    if seen.deleting:
+        return Result(Standing.BROKEN, f"{seen.ref} is being deleted")
+    if seen.generation != target.generation:
+        return Result(
+            Standing.BROKEN,
+            f"{seen.ref} was changed since the plan was made (generation {target.generation} → {seen.generation})",
+        )
+    return Result(Standing.HOLDING, f"{seen.ref} is as it was when the plan was made")
+
+
+def _previous(_: Target, seen: Observed) -> Result:
+    if seen.previous_revision is None:
+        return Result(Standing.BROKEN, f"{seen.ref} has no earlier revision to go back to")
+    return Result(Standing.HOLDING, f"revision {seen.previous_revision} is there to go back to")
+
+
+def _memory_limit(_: Target, seen: Observed) -> Result:
+    if any(container.memory_limit for container in seen.containers):
+        return Result(Standing.HOLDING, f"{seen.ref} has a memory limit")
+    return Result(Standing.BROKEN, f"{seen.ref} has no memory limit: it was not its limit that killed it")
+
+
+def _rollout(_: Target, seen: Observed) -> Result:
+    if seen.observed_generation < seen.generation:
+        return Result(Standing.PENDING, "the controller has not looked at the change yet")
+    if seen.stuck and seen.updated < seen.desired:
+        return Result(Standing.BROKEN, f"the rollout is stuck: {seen.stuck}")
+    if seen.updated < seen.desired:
+        return Result(Standing.PENDING, f"{seen.updated} of {seen.desired} pods are updated")
+    if seen.total > seen.updated:
+        return Result(Standing.PENDING, f"{seen.total - seen.updated} old pods are still there")
+    if seen.available < seen.desired:
+        if seen.stuck:
+            return Result(Standing.BROKEN, f"the rollout is stuck: {seen.stuck}")
+        return Result(Standing.PENDING, f"{seen.available} of {seen.desired} pods are available")
+    return Result(Standing.HOLDING, f"the rollout is complete: {seen.available} of {seen.desired} pods available")
+
+
+def _pods_ready(_: Target, seen: Observed) -> Result:
+    if seen.ref.kind == "Pod":
+        if seen.ready:
+            return Result(Standing.HOLDING, f"{seen.ref} is ready")
+        return Result(Standing.PENDING, f"{seen.ref} is not ready ({seen.waiting or seen.state})")
+    ready = sum(pod.ready for pod in seen.living_pods)
+    waiting = sorted({pod.waiting for pod in seen.living_pods if pod.waiting and not pod.ready})
+    if waiting:
+        return Result(Standing.PENDING, f"{ready} of {seen.desired} pods are ready; others: {', '.join(waiting)}")
+    if ready < seen.desired:
+        return Result(Standing.PENDING, f"{ready} of {seen.desired} pods are ready")
+    return Result(Standing.HOLDING, f"{ready} of {seen.desired} pods are ready")
+
+
+def _finished(_: Target, seen: Observed) -> Result:
+    if seen.state in ("Failed", "Succeeded", "Complete"):
+        return Result(Standing.HOLDING, f"{seen.ref} has ended: {seen.state}")
+    return Result(Standing.BROKEN, f"{seen.ref} has not ended ({seen.state or 'running'})")
+
+
+def _flag(name: str, wanted: bool, yes: str, no: str) -> Callable[[Target, Observed], Result]:
+    def look(_: Target, seen: Observed) -> Result:
+        if getattr(seen, name) is wanted:
+            return Result(Standing.HOLDING, f"{seen.ref} {yes}")
+        return Result(Standing.PENDING, f"{seen.ref} {no}")
+
+    return look
+
+
+_LOOKS: dict[str, Callable[[Target, Observed], Result]] = {
+    "exists": _exists,
+    "unchanged": _unchanged,
+    "has_previous_revision": _previous,
+    "has_memory_limit": _memory_limit,
+    "rollout_complete": _rollout,
+    "pods_ready": _pods_ready,
+    "finished": _finished,
+    "cordoned": _flag("unschedulable", True, "is cordoned", "is not cordoned"),
+    "schedulable": _flag("unschedulable", False, "takes new pods", "is cordoned"),
+    "suspended": _flag("suspended", True, "is suspended", "is not suspended"),
+    "resumed": _flag("suspended", False, "is not suspended", "is suspended"),
+}
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """Since when each check has held without a break (``None``: it does not hold)."""
+
+    since: tuple[datetime | None, ...] = ()
+
+
+class Verification(msgspec.Struct, frozen=True):
+    """PENDING: look again, with this patience. HOLDING: verified. BROKEN: failed."""
+
+    standing: Standing
+    sentence: str
+    patience: Patience
+
+
+def verify(
+    checks: Sequence[Check], results: Sequence[Result], patience: Patience, *, acted_at: datetime, now: datetime
+) -> Verification:
+    """One look of a verification.
+
+    A check passes when it has held for ``hold_s`` without a break. It fails when it is broken, or is not holding once
+    ``timeout_s`` has passed since the act. A check that holds at its deadline gets the rest of its hold: a late look
+    (the process was away) must not undo what works.
+    """
+    before = patience.since or (None,) * len(checks)
+    since: list[datetime | None] = []
+    waiting: list[str] = []
+    for check, result, began in zip(checks, results, before, strict=True):
+        if result.standing is Standing.BROKEN:
+            return Verification(Standing.BROKEN, result.sentence, patience)
+        if result.standing is Standing.PENDING:
+            if now >= acted_at + timedelta(seconds=check.timeout_s):
+                said = f"{result.sentence}, {check.timeout_s:g} s after the act"
+                return Verification(Standing.BROKEN, said, patience)
+            since.append(None)
+            waiting.append(result.sentence)
+            continue
+        held_since = began or now
+        since.append(held_since)
+        if now - held_since < timedelta(seconds=check.hold_s):
+            waiting.append(f"{result.sentence}, to hold for {check.hold_s:g} s")
+    kept = Patience(tuple(since))
+    if waiting:
+        return Verification(Standing.PENDING, "; ".join(waiting), kept)
+    return Verification(Standing.HOLDING, "; ".join(result.sentence for result in results), kept)

@@ -1,0 +1,183 @@
+"""From a playbook, a live object and parameters to a plan: values only, nothing in it is a template any more."""
+
+import math
+
+from midwatch.domain.actions import ACTIONS
+from midwatch.domain.errors import Refused
+from midwatch.domain.objects.quantities import quantity
+from midwatch.domain.observed import Observed
+from midwatch.domain.playbooks import BlastRadius, Plan, PlanStep, Target
+from midwatch.domain.reasons import Reason
+from midwatch.domain.recipes import Kind, Parameter, Playbook, RecipeStep, Taken, Value
+
+Scalar = str | int | float
+_MI = 1024**2
+
+
+def compile_plan(playbook: Playbook, seen: Observed, parameters: dict[str, str]) -> Plan:
+    """Resolve every value against the live object.
+
+    Raises :class:`Refused` with ``parameter-invalid`` for a parameter that is unknown, of the wrong type or out of
+    bounds, and with ``precheck-failed`` where the object lacks what the step needs.
+    """
+    chosen = choose(playbook, parameters)
+    target = Target(seen.ref, generation=seen.generation, resource_version=seen.resource_version)
+    steps = tuple(_step(step, seen, target, chosen) for step in playbook.steps)
+    undone = sum(1 for step in steps if step.undo)
+    return Plan(
+        playbook=playbook.id,
+        playbook_digest=playbook.digest,
+        title=f"{playbook.title}: {seen.ref}",
+        risk=playbook.risk,
+        steps=steps,
+        blast=blast_radius(seen),
+        undo_summary=(
+            "If the check afterwards fails, the changed fields are put back as they were."
+            if undone
+            else " ".join(dict.fromkeys(step.no_undo for step in playbook.steps if step.no_undo))
+        ),
+        warnings=_warnings(seen),
+    )
+
+
+def choose(playbook: Playbook, parameters: dict[str, str]) -> dict[str, Scalar]:
+    """The parameters given, checked for type and bounds, with defaults for the rest."""
+    for name in parameters:
+        if name not in playbook.parameters:
+            known = ", ".join(playbook.parameters) or "none"
+            raise Refused(Reason.PARAMETER_INVALID, f"{playbook.id} takes no parameter {name!r} (it takes: {known})")
+    chosen: dict[str, Scalar] = {}
+    for name, parameter in playbook.parameters.items():
+        raw = parameters.get(name, parameter.default)
+        if raw is None:
+            raise Refused(Reason.PARAMETER_INVALID, f"{playbook.id} needs parameter {name!r}")
+        chosen[name] = _parsed(name, parameter, raw)
+    return chosen
+
+
+def _parsed(name: str, parameter: Parameter, raw: Scalar) -> Scalar:
+    value: Scalar
+    try:
+        match parameter.type:
+            case Kind.INTEGER:
+                value = int(str(raw))
+                size = float(value)
+            case Kind.NUMBER:
+                value = size = float(raw)
+            case Kind.QUANTITY:
+                value, size = str(raw), bytes_of(str(raw))
+            case Kind.NAME:
+                value, size = str(raw), 0.0
+                if not value or len(value) > 253 or not all(c.isalnum() or c in "-._" for c in value):
+                    raise ValueError("not a name")
+    except ValueError as error:
+        raise Refused(Reason.PARAMETER_INVALID, f"parameter {name} is {raw!r}: {error}") from error
+    if not math.isfinite(size):
+        raise Refused(Reason.PARAMETER_INVALID, f"parameter {name} is {raw!r}: not a finite number")
+    low, high = parameter.minimum, parameter.maximum
+    if low is not None and size < bytes_of(low):
+        raise Refused(Reason.PARAMETER_INVALID, f"parameter {name} is {raw}, the least allowed is {low}")
+    if high is not None and size > bytes_of(high):
+        raise Refused(Reason.PARAMETER_INVALID, f"parameter {name} is {raw}, the most allowed is {high}")
+    return value
+
+
+def bytes_of(value: Scalar) -> float:
+    """The number a quantity stands for. Raises ``ValueError``."""
+    size = quantity(value)
+    if size is None:
+        raise ValueError(f"{value!r} is no quantity such as 512Mi")
+    return size
+
+
+def _step(step: RecipeStep, seen: Observed, target: Target, chosen: dict[str, Scalar]) -> PlanStep:
+    action = ACTIONS[step.action]
+    if seen.ref.kind not in action.kinds:
+        kinds = ", ".join(action.kinds)
+        raise Refused(Reason.PRECHECK_FAILED, f"{step.action} works on {kinds}; {seen.ref} is none")
+    params = {name: _value(value, seen, chosen, action.params[name]) for name, value in step.params.items()}
+    said = action.says.format(ref=seen.ref, **params)
+    changes = ", ".join(
+        f"{name.replace('_', ' ')} → {value}" for name, value in params.items() if name not in action.required
+    )
+    return PlanStep(
+        action=step.action,
+        target=target,
+        risk=step.risk,
+        params=params,
+        precheck=step.precheck,
+        verify=step.verify,
+        undo=step.undo,
+        summary=f"{said} ({changes})" if changes else said,
+    )
+
+
+def _value(value: Value, seen: Observed, chosen: dict[str, Scalar], kind: type) -> str | int:
+    if not isinstance(value, Taken):
+        return value
+    taken: Scalar = chosen[value.parameter] if value.parameter else live_value(value.live, seen)
+    if value.times or value.plus or value.at_most:
+        base = size = bytes_of(taken)
+        if value.times:
+            size *= bytes_of(chosen[value.times])
+        if value.plus:
+            size += bytes_of(chosen[value.plus])
+        if value.at_most:
+            size = min(size, bytes_of(chosen[value.at_most]))
+        if size <= base and (value.times or value.plus):
+            cap = chosen[value.at_most] if value.at_most else taken
+            raise Refused(Reason.PRECHECK_FAILED, f"{seen.ref} is at {taken} already, no room below {cap}")
+        taken = int(size) if kind is int else written(size)
+    return int(taken) if kind is int else str(taken)
+
+
+def written(size: float) -> str:
+    """Bytes as people write memory: whole ``Mi``, ``Gi`` where it comes out even."""
+    whole = math.ceil(size / _MI)
+    return f"{whole // 1024}Gi" if whole % 1024 == 0 else f"{whole}Mi"
+
+
+def live_value(name: str, seen: Observed) -> str | int:
+    """Something about the object itself. Raises :class:`Refused` (``precheck-failed``) where it has none."""
+    if name == "replicas":
+        return seen.desired
+    if name == "previous_revision":
+        if seen.previous_revision is None:
+            raise Refused(Reason.PRECHECK_FAILED, f"{seen.ref} has no earlier revision to go back to")
+        return seen.previous_revision
+    container = seen.failing_container
+    if container is None:
+        raise Refused(Reason.PRECHECK_FAILED, f"which container of {seen.ref} is in trouble cannot be told")
+    if name == "failing_container":
+        return container.name
+    value: str = getattr(container, name)
+    if not value:
+        said = name.replace("_", " ")
+        raise Refused(Reason.PRECHECK_FAILED, f"container {container.name} of {seen.ref} has no {said} to raise")
+    return value
+
+
+def blast_radius(seen: Observed) -> BlastRadius:
+    """How much a change of this object touches."""
+    return BlastRadius(
+        pods=len(seen.living_pods) or seen.desired,
+        ready_now=sum(pod.ready for pod in seen.living_pods) if seen.pods else seen.ready,
+        min_available=seen.min_available,
+        pdb_headroom=seen.pdb_headroom,
+        endpoints_left=seen.endpoints_ready,
+        gitops_owner=seen.gitops_owner,
+        human_edit_at=seen.human_edit_at,
+    )
+
+
+def _warnings(seen: Observed) -> tuple[str, ...]:
+    said = []
+    if seen.gitops_owner:
+        said.append(f"{seen.gitops_owner} owns this object and may set a changed spec back.")
+    if seen.human_edit_at is not None:
+        said.append(f"Edited by {seen.human_edit_by or 'a person'} at {seen.human_edit_at:%H:%M:%S} UTC.")
+    if seen.desired == 1:
+        said.append("It has a single replica: a restart may interrupt the service.")
+    if seen.pdb_headroom == 0:
+        said.append("Its disruption budget allows no further pod to be away.")
+    return tuple(said)

@@ -1,0 +1,204 @@
+"""Policy: may this plan run, must it be asked for, or is it refused? Code decides, by rules a person wrote down."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from midwatch.domain.actions import ACTIONS
+from midwatch.domain.playbooks import Plan, Risk, Verdict, VerdictKind
+from midwatch.domain.reasons import Reason
+from midwatch.domain.signals import Tier
+
+
+class Ceiling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The highest risk allowed in some namespaces, with or without an approval. The first ceiling that fits counts.
+
+    ``namespaces`` are shell patterns; ``""`` stands for cluster-wide objects such as nodes. ``alone`` tells whether
+    LOW may run there without asking. ``approvers`` take the place of the policy's own.
+    """
+
+    namespaces: tuple[str, ...]
+    risk: Risk
+    alone: bool = True
+    approvers: tuple[str, ...] = ()
+
+
+class Freeze(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A time in which nothing is changed. ``start`` and ``end`` are aware instants."""
+
+    name: str
+    start: datetime
+    end: datetime
+    namespaces: tuple[str, ...] = ("*",)
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What Midwatch may do, as written in ``policy.yaml``.
+
+    ``approvers`` are ``channel:id`` or ``@group``; empty: anyone with the operator's right. ``circuit_failures``
+    failed or undone executions within ``circuit_window_s`` seconds open the breaker: everything is refused until the
+    oldest of them is that old. ``human_edit_s``: how long after a person's edit Midwatch stands down.
+    """
+
+    escalate_threshold: float = 0.7
+    low_runs_alone: bool = True
+    approvers: tuple[str, ...] = ()
+    groups: dict[str, tuple[str, ...]] = {}
+    ceilings: tuple[Ceiling, ...] = ()
+    protected_namespaces: tuple[str, ...] = ("kube-system", "kube-public", "kube-node-lease")
+    protected_objects: tuple[str, ...] = ()
+    freezes: tuple[Freeze, ...] = ()
+    actions_per_hour: int = 20
+    circuit_failures: int = 3
+    circuit_window_s: float = 1800.0
+    human_edit_s: float = 300.0
+    cooldown_s: float = 60.0
+    frozen: bool = False
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known about the incident and the last hours, none of it from a model's prose.
+
+    ``acted_at`` and ``failed_at`` are the instants of recent executions, and of those that failed or were undone.
+    """
+
+    tier: Tier
+    confidence: float
+    acted_at: tuple[datetime, ...] = ()
+    failed_at: tuple[datetime, ...] = ()
+
+
+def faults(policy: Policy) -> Iterator[tuple[str, str]]:
+    """What contradicts itself in a policy, as (path, sentence)."""
+    if not 0.0 <= policy.escalate_threshold <= 1.0:
+        yield "$.escalate_threshold", "it lies between 0 and 1"
+    if policy.actions_per_hour < 1:
+        yield "$.actions_per_hour", "it is at least 1; to stop all actions set frozen: true"
+    if policy.circuit_failures < 1 or policy.circuit_window_s <= 0:
+        yield "$.circuit_failures", "at least 1 failure within a window longer than 0 s opens the breaker"
+    if policy.human_edit_s < 0 or policy.cooldown_s < 0:
+        yield "$.human_edit_s", "times are not negative"
+    for number, freeze in enumerate(policy.freezes):
+        if freeze.start.tzinfo is None or freeze.end.tzinfo is None:
+            yield f"$.freezes[{number}]", "start and end need a time zone (2026-12-24T18:00:00Z)"
+        elif freeze.end <= freeze.start:
+            yield f"$.freezes[{number}]", f"freeze {freeze.name!r} ends before it starts"
+    for number, ceiling in enumerate(policy.ceilings):
+        earlier = [pattern for other in policy.ceilings[:number] for pattern in other.namespaces]
+        hidden = [name for name in ceiling.namespaces if any(fnmatchcase(name, pattern) for pattern in earlier)]
+        if hidden:
+            yield f"$.ceilings[{number}]", f"{', '.join(hidden)} is taken by an earlier ceiling already"
+        yield from ((f"$.ceilings[{number}].approvers", said) for said in _group_faults(policy, ceiling.approvers))
+    yield from (("$.approvers", said) for said in _group_faults(policy, policy.approvers))
+
+
+def _group_faults(policy: Policy, names: tuple[str, ...]) -> Iterator[str]:
+    for name in names:
+        if name.startswith("@") and not policy.groups.get(name[1:]):
+            yield f"group {name} is unknown or empty"
+        elif not name.startswith("@") and ":" not in name:
+            yield f"{name!r} is no identity: write channel:id (slack:U123, api:alice) or @group"
+
+
+def decide(plan: Plan, policy: Policy, context: Context, now: datetime) -> Verdict:
+    """AUTO, ASK or REFUSE, with the rule's name (a :class:`Reason`) and a sentence for people."""
+    refusal = refuse(plan, policy, context, now)
+    if refusal is not None:
+        return refusal
+    namespaces = _namespaces(plan)
+    ceilings = [ceiling for ceiling in (_ceiling(policy, name) for name in namespaces) if ceiling is not None]
+    approvers = _approvers(policy, ceilings)
+    high = plan.risk is Risk.HIGH
+    quorum = 2 if high and len(approvers) >= 2 else 1
+
+    def ask(rule: Reason, sentence: str) -> Verdict:
+        return Verdict(
+            kind=VerdictKind.ASK, rule=rule, sentence=sentence, quorum=quorum, confirm=high, approvers=approvers
+        )
+
+    if plan.risk is not Risk.LOW:
+        more = ", confirmed in a second step" if high else ""
+        people = f"{quorum} people" if quorum > 1 else "a person"
+        return ask(Reason.RISK_NEEDS_APPROVAL, f"{plan.risk} risk: {people} must approve{more}.")
+    if context.confidence < policy.escalate_threshold:
+        return ask(
+            Reason.CONFIDENCE_TOO_LOW,
+            f"The diagnosis is {context.confidence:.0%} sure, below {policy.escalate_threshold:.0%}: a person decides.",
+        )
+    if context.tier is not Tier.AUTONOMOUS:
+        return ask(Reason.RISK_NEEDS_APPROVAL, "The rule's tier is supervised: a person must approve.")
+    if not policy.low_runs_alone or not all(ceiling.alone for ceiling in ceilings):
+        return ask(Reason.RISK_NEEDS_APPROVAL, "Policy lets nothing run alone here: a person must approve.")
+    return Verdict(
+        kind=VerdictKind.AUTO,
+        rule=Reason.LOW_RISK_ALLOWED,
+        sentence="LOW risk, autonomous tier, and policy lets it run alone.",
+    )
+
+
+def refuse(plan: Plan, policy: Policy, context: Context, now: datetime) -> Verdict | None:
+    """The first rule that forbids the plan, approval or not; ``None`` when none does. Asked again before acting."""
+    for rule, sentence in _refusals(plan, policy, context, now):
+        return Verdict(kind=VerdictKind.REFUSE, rule=rule, sentence=sentence)
+    return None
+
+
+def _refusals(plan: Plan, policy: Policy, context: Context, now: datetime) -> Iterator[tuple[Reason, str]]:
+    if context.tier is Tier.HUMAN_ONLY:
+        yield Reason.TIER_HUMAN_ONLY, "The rule's tier is human_only: Midwatch informs and does not act."
+    if policy.frozen:
+        yield Reason.FROZEN, "All actions are paused by policy (frozen: true)."
+    namespaces = _namespaces(plan)
+    for freeze in policy.freezes:
+        if freeze.start <= now < freeze.end and any(_fits(name, freeze.namespaces) for name in namespaces):
+            yield Reason.FROZEN, f"Freeze {freeze.name!r} lasts until {freeze.end:%Y-%m-%d %H:%M} UTC."
+    for name in namespaces:
+        if name and _fits(name, policy.protected_namespaces):
+            yield Reason.PROTECTED_NAMESPACE, f"Namespace {name} is protected: Midwatch changes nothing there."
+    for step in plan.steps:
+        if _fits(step.target.ref.path, policy.protected_objects):
+            yield Reason.PROTECTED_NAMESPACE, f"{step.target.ref} is protected: Midwatch does not change it."
+    for name in namespaces:
+        ceiling = _ceiling(policy, name)
+        if ceiling is not None and plan.risk.rank > ceiling.risk.rank:
+            where = f"namespace {name}" if name else "cluster-wide objects"
+            yield Reason.ABOVE_RISK_CEILING, f"{plan.risk} risk is above the ceiling {ceiling.risk} of {where}."
+    declared = [step for step in plan.steps if ACTIONS[step.action].declared]
+    if plan.blast.gitops_owner and declared:
+        yield (
+            Reason.GITOPS_OWNED,
+            f"{plan.blast.gitops_owner} owns this object and would set the change back: change it in its source.",
+        )
+    edited = plan.blast.human_edit_at
+    if edited is not None and now - edited < timedelta(seconds=policy.human_edit_s):
+        yield Reason.HUMAN_EDIT_RECENT, f"A person edited this object at {edited:%H:%M:%S} UTC: Midwatch stands down."
+    window = timedelta(seconds=policy.circuit_window_s)
+    failures = sum(1 for at in context.failed_at if now - at < window)
+    if failures >= policy.circuit_failures:
+        yield Reason.CIRCUIT_OPEN, f"{failures} actions failed in the last {window}: a person should look first."
+    acted = sum(1 for at in context.acted_at if now - at < timedelta(hours=1))
+    if acted >= policy.actions_per_hour:
+        yield Reason.RATE_EXCEEDED, f"{acted} actions in the last hour; policy allows {policy.actions_per_hour}."
+
+
+def _namespaces(plan: Plan) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(step.target.ref.namespace for step in plan.steps))
+
+
+def _fits(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _ceiling(policy: Policy, namespace: str) -> Ceiling | None:
+    return next((ceiling for ceiling in policy.ceilings if _fits(namespace, ceiling.namespaces)), None)
+
+
+def _approvers(policy: Policy, ceilings: list[Ceiling]) -> tuple[str, ...]:
+    """Who may approve, groups expanded: those of the ceilings where they name any, else the policy's."""
+    named = [name for ceiling in ceilings for name in ceiling.approvers] or list(policy.approvers)
+    people: list[str] = []
+    for name in named:
+        people += policy.groups[name[1:]] if name.startswith("@") else (name,)
+    return tuple(dict.fromkeys(people))

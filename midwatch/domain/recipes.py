@@ -1,0 +1,165 @@
+"""Playbooks as written: steps with typed parameters, checks and undo, and what makes one of them unsound."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import TypeAlias
+
+import msgspec
+
+from midwatch.domain.actions import ACTIONS, RESTORE
+from midwatch.domain.observed import Observed
+from midwatch.domain.playbooks import CHECKS, Check, Risk
+
+LIVE = ("failing_container", "memory_limit", "memory_request", "cpu_limit", "previous_revision", "replicas")
+"""What a step may take from the live object itself; see :func:`midwatch.domain.compiling.live_value`."""
+
+
+class Kind(StrEnum):
+    """Type of a parameter. A quantity is written as Kubernetes does: ``512Mi``, ``500m``."""
+
+    INTEGER = "integer"
+    NUMBER = "number"
+    QUANTITY = "quantity"
+    NAME = "name"
+
+
+class Parameter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a person or an analysis may choose, within bounds. Without a default it must be given."""
+
+    type: Kind
+    description: str = ""
+    default: str | int | float | None = None
+    minimum: str | int | float | None = None
+    maximum: str | int | float | None = None
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A value that is not written out: a parameter, or something ``live``.
+
+    ``times``, ``plus`` and ``at_most`` name parameters that it is multiplied by, raised by and capped at.
+    """
+
+    parameter: str = ""
+    live: str = ""
+    times: str = ""
+    plus: str = ""
+    at_most: str = ""
+
+
+Value: TypeAlias = str | int | Taken
+
+
+class RecipeStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One step. ``no_undo`` says why a step without undo may be left as it is."""
+
+    action: str
+    risk: Risk
+    params: dict[str, Value] = {}
+    precheck: tuple[Check, ...] = ()
+    verify: tuple[Check, ...]
+    undo: str = ""
+    no_undo: str = ""
+
+
+class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an example leads to: the parameters of each step, or the reason of a refusal."""
+
+    steps: tuple[dict[str, str | int], ...] = ()
+    refused: str = ""
+
+
+class Example(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A proof carried by the playbook: this object and these parameters give that plan."""
+
+    given: Observed
+    parameters: dict[str, str] = {}
+    expect: Expected
+
+
+class Playbook(msgspec.Struct, frozen=True, kw_only=True):
+    """A playbook as loaded; ``digest`` is SHA-256 of what it does, so that an edit voids what was asked before."""
+
+    id: str
+    title: str
+    applies_to: tuple[str, ...]
+    steps: tuple[RecipeStep, ...]
+    examples: tuple[Example, ...]
+    description: str = ""
+    parameters: dict[str, Parameter] = {}
+    digest: str = ""
+    where: str = ""
+
+    @property
+    def risk(self) -> Risk:
+        """The highest risk of its steps."""
+        return max((step.risk for step in self.steps), key=lambda risk: risk.rank)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of objects the first step may be done to; all steps share the target."""
+        return ACTIONS[self.steps[0].action].kinds
+
+
+def faults(playbook: Playbook) -> Iterator[tuple[str, str]]:
+    """Everything unsound about a playbook, each as (path within the file, sentence)."""
+    if not playbook.steps:
+        yield "$.steps", "a playbook needs at least one step"
+    if not playbook.applies_to:
+        yield "$.applies_to", "name the conditions it helps against"
+    if not playbook.examples:
+        yield "$", "it has no examples: give one that plans and one that is refused"
+    for name, parameter in playbook.parameters.items():
+        if parameter.type in (Kind.NUMBER, Kind.INTEGER, Kind.QUANTITY) and parameter.maximum is None:
+            yield f"$.parameters.{name}", f"parameter {name!r} has no maximum: say how far it may go"
+    kinds: set[str] | None = None
+    for number, step in enumerate(playbook.steps):
+        where = f"$.steps[{number}]"
+        action = ACTIONS.get(step.action)
+        if action is None:
+            yield f"{where}.action", f"unknown action {step.action!r}; known are {', '.join(sorted(ACTIONS))}"
+            continue
+        kinds = set(action.kinds) if kinds is None else kinds & set(action.kinds)
+        yield from ((f"{where}{path}", said) for path, said in _step_faults(step, playbook))
+    if kinds is not None and not kinds:
+        yield "$.steps", "its actions share no kind of object: one playbook works on one object"
+
+
+def _step_faults(step: RecipeStep, playbook: Playbook) -> Iterator[tuple[str, str]]:
+    action = ACTIONS[step.action]
+    if step.risk.rank < action.floor.rank:
+        yield ".risk", f"{step.action} is at least {action.floor}, not {step.risk}"
+    if step.undo not in ("", RESTORE):
+        yield ".undo", f"unknown undo {step.undo!r}; the one there is, is {RESTORE!r}"
+    if step.undo and not action.restorable:
+        yield ".undo", f"{step.action} leaves nothing to restore: leave undo out and say why in no_undo"
+    if step.risk is Risk.HIGH and not step.undo:
+        yield ".risk", "a step of HIGH risk needs an undo"
+    if not step.undo and not step.no_undo:
+        yield "", "a step without undo says why in no_undo"
+    if not step.verify:
+        yield ".verify", "a step that is not verified is not done: name at least one check"
+    for part, checks in (("precheck", step.precheck), ("verify", step.verify)):
+        for position, check in enumerate(checks):
+            if check.name not in CHECKS:
+                yield f".{part}[{position}].name", f"unknown check {check.name!r}; known are {', '.join(CHECKS)}"
+            if not 0 <= check.hold_s <= check.timeout_s <= 3600:
+                yield f".{part}[{position}]", "0 <= hold_s <= timeout_s <= 3600 must hold"
+    for name in sorted(set(action.required) - set(step.params)):
+        yield ".params", f"{step.action} needs parameter {name!r}"
+    for name, value in step.params.items():
+        if name not in action.params:
+            yield f".params.{name}", f"{step.action} takes no parameter {name!r}"
+        elif isinstance(value, Taken):
+            yield from ((f".params.{name}", said) for said in _taken_faults(value, playbook))
+        elif not isinstance(value, action.params[name]):
+            yield f".params.{name}", f"{name!r} must be of type {action.params[name].__name__}"
+
+
+def _taken_faults(value: Taken, playbook: Playbook) -> Iterator[str]:
+    if bool(value.parameter) == bool(value.live):
+        yield "name either a parameter or something live"
+    if value.live and value.live not in LIVE:
+        yield f"nothing live is called {value.live!r}; there are {', '.join(LIVE)}"
+    for name in filter(None, (value.parameter, value.times, value.plus, value.at_most)):
+        if name not in playbook.parameters:
+            yield f"unknown parameter {name!r}"
