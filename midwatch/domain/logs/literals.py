@@ -4,7 +4,7 @@ import re
 
 from midwatch.domain.errors import Invalid
 
-MINIMUM = 4
+MINIMUM = 3
 _QUANTIFIER = re.compile(r"[*+?]\??|\{(\d*)(,\d*)?\}\??")
 
 

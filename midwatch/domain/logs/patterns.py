@@ -20,7 +20,7 @@ class LogPattern(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """One kind of failure as software prints it.
 
     A line matches when one regex of ``any`` and all of ``all`` are found in it and none of ``not`` (case is ignored,
-    and each regex of ``any`` must hold at least four literal characters: they are what is searched for first). The
+    and each regex of ``any`` must hold at least three literal characters: they are what is searched for first). The
     pattern is found when at least ``at_least`` lines match and every text of ``also`` (plain, lower case) stands
     somewhere in the log.
 
