@@ -16,19 +16,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from midwatch.domain.masking import mask
+
 Family = tuple[str, str, str, tuple[tuple[str, dict[str, str], float], ...]]
 """One metric family as plain data, fit for a Ray message: name, type, help, samples of (name, labels, value)."""
 
-_SECRETS = re.compile(
-    r"(?i)(bearer\s+|(?:password|passwd|secret|token|api[-_]?key|authorization)[\"']?\s*[:=]\s*[\"']?(?:bearer\s+|basic\s+)?)([^\s\"',;&]{4,})"
-    r"|(://[^/\s:@]+:)([^@\s/]+)(?=@)"
-)
 _PLAIN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-
-
-def mask(text: str) -> str:
-    """Blank what looks like a secret: ``key: value`` pairs, bearer tokens, passwords in URLs."""
-    return _SECRETS.sub(lambda found: f"{found.group(1) or found.group(3)}***", text)
 
 
 def _add_extra(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -28,9 +28,12 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sight(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything gathered for one incident: objects as JSON, logs by name, and the looks that brought them."""
+    """Everything gathered for one incident: objects as (kind, JSON), logs by name, and the looks that brought them.
 
-    objects: tuple[bytes, ...] = ()
+    A log's name is ``POD/CONTAINER``, with ``/previous`` behind it for the container's last life.
+    """
+
+    objects: tuple[tuple[str, bytes], ...] = ()
     logs: dict[str, str] = {}
     looks: tuple[Look, ...] = ()
 

@@ -39,9 +39,9 @@ class ApiConnection:
         configuration = client.Configuration()
         try:
             if in_cluster:
-                config.load_incluster_config(client_configuration=configuration)
+                config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
             else:
-                await config.load_kube_config(
+                await config.load_kube_config(  # type: ignore[no-untyped-call]
                     config_file=str(kubeconfig) if kubeconfig else None,
                     context=context or None,
                     client_configuration=configuration,

@@ -5,7 +5,8 @@ import logging
 
 import pytest
 
-from midwatch.telemetry import Metrics, exposition, mask, set_up_logging
+from midwatch.domain.masking import mask
+from midwatch.telemetry import Metrics, exposition, set_up_logging
 
 
 @pytest.fixture
@@ -25,6 +26,9 @@ def _root_restored():
         "password=abcdef123456",
         '{"api_key": "abcdef123456"}',
         "postgresql://user:abcdef123456@db/x",
+        '{"name": "DB_PASSWORD", "value": "abcdef123456 with spaces"}',
+        "-----BEGIN RSA PRIVATE KEY-----\nabcdef123456\n-----END RSA PRIVATE KEY-----",
+        "GITLAB_TOKEN=abcdef123456",
     ],
 )
 def test_secrets_are_blanked(text):
