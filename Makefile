@@ -8,7 +8,7 @@ export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help install run test check format doctor bench kill-walk demo-check lock image clean \
-        lint types unit catalog contract integration ray e2e chaos
+        compose image lint types unit catalog contract integration ray e2e chaos
 
 help: ## this page
 	@echo "Midwatch: the night watch over Kubernetes"
@@ -25,7 +25,7 @@ run: install ## start everything on this machine with a simulated cluster; Ctrl-
 
 test: check contract integration ray e2e chaos ## everything: the gate, then every suite
 
-check: install lint types unit catalog ## the gate: format, lint, imports, types, unit tests, rules and playbooks
+check: install compose image lint types unit catalog ## the gate: format, lint, imports, types, unit tests, rules and playbooks
 
 lint: install ## format, ruff and the import contracts
 	$(BIN)/ruff format --check .
@@ -79,6 +79,10 @@ LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3
 lock: install ## write both locks anew for Python 3.11-3.13, every platform, hashes, no index address
 	$(LOCK) --group dev --output-file requirements-dev.lock
 	$(LOCK) --constraint requirements-dev.lock --output-file requirements.lock
+
+compose: ## app, PostgreSQL, Redis, Prometheus, Alertmanager and Grafana in containers
+	@scripts/compose_env.sh
+	docker compose up --build
 
 image: ## the container image for every role
 	docker build --tag midwatch .

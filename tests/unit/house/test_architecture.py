@@ -35,7 +35,9 @@ def test_a_package_says_what_it_is(name: str) -> None:
 
 
 def test_no_folder_of_modules_lacks_its_init() -> None:
-    folders = {path.parent for path in modules(*PACKAGES)}
+    folders = {
+        path.parent for path in modules(*PACKAGES) if "migrations" not in path.parts
+    }  # read by path, not imported
     assert [str(folder.relative_to(ROOT)) for folder in folders if not (folder / "__init__.py").is_file()] == []
 
 
