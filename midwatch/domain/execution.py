@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
+from midwatch.domain import events as ev
+from midwatch.domain.approvals import ApprovalOutcome
 from midwatch.domain.errors import Invalid
 from midwatch.domain.incidents import Execution, Incident, Phase, StepRecord
 from midwatch.domain.playbooks import Plan
@@ -85,3 +87,51 @@ def step_key(execution: Execution, index: int) -> str:
 def undo_key(execution: Execution, index: int) -> str:
     """The idempotency key of taking the step back."""
     return f"{execution.id}:{index}:undo"
+
+
+def resources(incident: Incident) -> tuple[str, ...]:
+    """What the plan changes, by name, in the order in which it is to be locked."""
+    steps = incident.plan.steps if incident.plan else ()
+    return tuple(sorted({f"{incident.cluster}|{step.target.ref.path}" for step in steps}))
+
+
+def expected_generation(incident: Incident, index: int) -> int:
+    """The generation a step's target must have: the plan's, or the one our own earlier step left behind."""
+    if incident.plan is None:
+        raise Invalid(f"{incident.id}: no plan")
+    steps = incident.plan.steps
+    records = incident.execution.steps if incident.execution else ()
+    mine = [
+        record.acted_generation
+        for record in records
+        if record.index < index
+        and record.acted_generation
+        and steps[record.index].target.ref == steps[index].target.ref
+    ]
+    return mine[-1] if mine else steps[index].target.generation
+
+
+def told(incident: Incident) -> str:
+    """What was tried and what came of it, for the one who takes over or for the record."""
+    plan, execution = incident.plan, incident.execution
+    if plan is None or execution is None:
+        return ""
+    lines = []
+    for record in execution.steps:
+        detail = f": {record.detail}" if record.detail else ""
+        lines.append(f"{plan.steps[record.index].summary}: {record.phase.replace('_', ' ')}{detail}")
+    return ". ".join(lines)
+
+
+def voided(incident: Incident, reason: Reason, sentence: str) -> list[ev.AnyEvent]:
+    """What ends a plan that must not be carried out any more. Cleared signals need nobody."""
+    events: list[ev.AnyEvent] = []
+    if incident.approval is not None:
+        events.append(
+            ev.ApprovalClosed(
+                reason=reason, approval=incident.approval.id, outcome=ApprovalOutcome.VOID, comment=sentence
+            )
+        )
+    if reason is not Reason.SIGNALS_CLEARED:
+        events.append(ev.Escalated(reason=reason, detail=sentence))
+    return events

@@ -223,10 +223,14 @@ def _attached(incident: Incident, event: ev.SignalAttached, at: datetime) -> dic
         last_at=at,
     )
     others = tuple(other for other in incident.members if other.identity != event.identity)
+    approval = incident.approval
+    void = approval is not None and approval.outcome is ApprovalOutcome.VOID
+    again = {"approval": None, "planned_report": None} if void and incident.execution is None else {}
     return {
         "members": (*others, member),
         "severity": worst(incident.severity, event.severity),
         "cleared_at": None,
+        **again,  # what was void because nothing fired must be planned and asked anew
     }
 
 

@@ -61,11 +61,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What is known about the incident and the last hours, none of it from a model's prose.
 
-    ``acted_at`` and ``failed_at`` are the instants of recent executions, and of those that failed or were undone.
+    ``since`` is when the incident opened: a person's edit before it may be the cause, one after it is a person at
+    work. ``acted_at`` and ``failed_at`` are the instants of recent executions, and of those that failed.
     """
 
     tier: Tier
     confidence: float
+    since: datetime | None = None
     acted_at: tuple[datetime, ...] = ()
     failed_at: tuple[datetime, ...] = ()
 
@@ -172,7 +174,8 @@ def _refusals(plan: Plan, policy: Policy, context: Context, now: datetime) -> It
             f"{plan.blast.gitops_owner} owns this object and would set the change back: change it in its source.",
         )
     edited = plan.blast.human_edit_at
-    if edited is not None and now - edited < timedelta(seconds=policy.human_edit_s):
+    fresh = edited is not None and now - edited < timedelta(seconds=policy.human_edit_s)
+    if edited is not None and fresh and (context.since is None or edited > context.since):
         yield Reason.HUMAN_EDIT_RECENT, f"A person edited this object at {edited:%H:%M:%S} UTC: Midwatch stands down."
     window = timedelta(seconds=policy.circuit_window_s)
     failures = sum(1 for at in context.failed_at if now - at < window)

@@ -1,0 +1,157 @@
+"""Carrying an action out: read, compare, patch exactly that version, and never a second time under one key."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+import msgspec
+
+from midwatch.adapters.mcp.kubernetes import diffs, pointers
+from midwatch.adapters.mcp.kubernetes.api import Json, Kube
+from midwatch.adapters.mcp.kubernetes.changes import CHANGES, Facts
+from midwatch.domain.actions import ACTIONS, RESTORE
+from midwatch.domain.errors import Conflict, Invalid, NotFound, Permanent, Refused, Transient
+from midwatch.domain.reasons import Reason
+from midwatch.domain.refs import ObjectRef
+from midwatch.services.effects import ActionCall, Effect, Outcome
+from midwatch.services.runtime import Clock
+
+_TRIES = 5
+_DRAIN_S = 20.0
+_ENDED = ("Failed", "Succeeded")
+
+
+class ClusterActions:
+    """An :class:`~midwatch.services.effects.ActionRunner` that talks to the API server itself."""
+
+    def __init__(self, kube: Kube, clock: Clock) -> None:
+        self._kube, self._clock = kube, clock
+
+    async def rehearse(self, call: ActionCall) -> Outcome:
+        """What the API server says would happen; nothing does."""
+        return await self._run(call, dry_run=True)
+
+    async def act(self, call: ActionCall) -> Outcome:
+        """Do it, at most once per key."""
+        return await self._run(call, dry_run=False)
+
+    async def _run(self, call: ActionCall, *, dry_run: bool) -> Outcome:
+        action = ACTIONS.get(call.action)
+        if action is None and call.action != RESTORE:
+            raise Invalid(f"unknown action {call.action!r}")
+        if action is not None and call.ref.kind not in action.kinds:
+            raise Invalid(f"{call.action} works on {', '.join(action.kinds)}, not on a {call.ref.kind}")
+        if not call.ref.uid or not call.key:
+            raise Invalid("an action needs the uid it expects and an idempotency key")
+        if action is not None and action.by_uid:
+            return await self._delete(call, dry_run=dry_run)
+        for _ in range(_TRIES):
+            live = await self._live(call.ref)
+            if pointers.last_action(live) == call.key and not dry_run:
+                if call.action == "drain":
+                    await self._evict_all(call.ref)
+                return Outcome(effect=Effect.ALREADY_APPLIED, generation=_generation(live))
+            _expect(call, live)
+            try:
+                outcome = await self._change(call, live, dry_run=dry_run)
+            except Conflict:
+                continue  # somebody wrote in between (often only a status): look again, compare again
+            if call.action == "drain" and not dry_run:
+                await self._evict_all(call.ref)
+            return outcome
+        raise Transient(f"{call.ref} changes faster than it can be patched", 2.0)
+
+    async def _live(self, ref: ObjectRef) -> Json:
+        live = await self._kube.get(ref.kind, ref.name, ref.namespace)
+        if live is None:
+            raise NotFound(f"{ref} does not exist any more")
+        return {"kind": ref.kind, **live}
+
+    async def _change(self, call: ActionCall, live: Json, *, dry_run: bool) -> Outcome:
+        sets = await self._replica_sets(call.ref, live) if call.action == "rollout_undo" else ()
+        facts = Facts(live, dict(call.params), self._clock.now(), sets, call.before)
+        try:
+            fields = CHANGES[call.action](facts)
+        except Conflict as error:
+            raise Permanent(f"{call.ref}: {error}") from error
+        before = {pointer: pointers.read(live, pointer) for pointer in fields}
+        answer = await self._kube.patch(call.ref, pointers.patch(live, fields, call.key), dry_run=dry_run)
+        after = {pointer: pointers.read(answer, pointer) for pointer in fields}
+        return Outcome(
+            effect=Effect.DRY_RUN if dry_run else Effect.APPLIED,
+            before=msgspec.json.encode(before, order="sorted").decode(),
+            after=msgspec.json.encode(after, order="sorted").decode(),
+            generation=_generation(answer),
+            diff=diffs.yaml_diff(live, {"kind": call.ref.kind, **answer}),
+        )
+
+    async def _replica_sets(self, ref: ObjectRef, live: Json) -> Sequence[Json]:
+        found = await self._kube.list("ReplicaSet", ref.namespace)
+        uid = live["metadata"]["uid"]
+        return [item for item in found if uid in {o.get("uid") for o in item["metadata"].get("ownerReferences") or ()}]
+
+    async def _delete(self, call: ActionCall, *, dry_run: bool) -> Outcome:
+        """The uid is the key: an object that is gone, replaced or going has had its deletion."""
+        live = await self._kube.get(call.ref.kind, call.ref.name, call.ref.namespace)
+        if live is None or live["metadata"]["uid"] != call.ref.uid or live["metadata"].get("deletionTimestamp"):
+            if dry_run:
+                raise NotFound(f"{call.ref} does not exist any more")
+            return Outcome(effect=Effect.ALREADY_APPLIED)
+        live = {"kind": call.ref.kind, **live}
+        if call.action == "delete_finished_pod" and (live.get("status") or {}).get("phase") not in _ENDED:
+            raise Refused(Reason.PRECHECK_FAILED, f"{call.ref} has not ended: only the remains of a pod are deleted")
+        try:
+            await self._kube.delete(call.ref, dry_run=dry_run)
+        except (NotFound, Conflict):
+            return Outcome(effect=Effect.ALREADY_APPLIED)
+        return Outcome(effect=Effect.DRY_RUN if dry_run else Effect.APPLIED, diff=diffs.deletion(live))
+
+    async def _evict_all(self, node: ObjectRef) -> None:
+        """Evict what may be evicted; pods whose budgets say not now are asked again for a while."""
+        left: list[Json] = []
+        try:
+            async with asyncio.timeout(_DRAIN_S):
+                while left := [pod for pod in await self._pods_of(node) if _evictable(pod)]:
+                    for pod in left:
+                        await self._evict(pod)
+                    await self._clock.sleep(0.5)
+        except TimeoutError as error:
+            names = ", ".join(pod["metadata"]["name"] for pod in left[:5])
+            raise Permanent(
+                f"{len(left)} pods stay on {node.name}, their budgets do not let them go: {names}"
+            ) from error
+
+    async def _pods_of(self, node: ObjectRef) -> Sequence[Json]:
+        return await self._kube.list("Pod", fields=f"spec.nodeName={node.name}")
+
+    async def _evict(self, pod: Json) -> None:
+        meta = pod["metadata"]
+        with contextlib.suppress(NotFound, Conflict, Transient):  # gone by itself, or not now: the next look tells
+            await self._kube.evict(ObjectRef("Pod", meta["name"], meta["namespace"], meta["uid"]))
+
+
+def _expect(call: ActionCall, live: Json) -> None:
+    meta = live["metadata"]
+    if meta["uid"] != call.ref.uid:
+        raise _Changed(f"{call.ref} is another object of the same name now")
+    if meta.get("deletionTimestamp"):
+        raise _Changed(f"{call.ref} is being deleted")
+    if call.generation is not None and _generation(live) != call.generation:
+        raise _Changed(
+            f"{call.ref} was changed since the plan was made (generation {call.generation} → {_generation(live)})"
+        )
+
+
+class _Changed(Conflict):
+    """The object is not the one the caller expected: reading again will not help."""
+
+
+def _generation(document: Json) -> int:
+    return int(document["metadata"].get("generation") or 0)
+
+
+def _evictable(pod: Json) -> bool:
+    meta = pod["metadata"]
+    owners = {owner.get("kind") for owner in meta.get("ownerReferences") or ()}
+    ended = (pod.get("status") or {}).get("phase") in _ENDED
+    return not (meta.get("deletionTimestamp") or ended or owners & {"DaemonSet", "Node"})

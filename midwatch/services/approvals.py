@@ -1,0 +1,174 @@
+"""Approvals: ask people, store every click first, judge it then, and let nothing stale, late or foreign through."""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from midwatch.domain import events as ev
+from midwatch.domain.approvals import (
+    ApprovalOutcome,
+    ApprovalRequest,
+    Choice,
+    Click,
+    Decision,
+    DecisionKind,
+    World,
+    resolve,
+)
+from midwatch.domain.checks import Standing, unchanged
+from midwatch.domain.errors import Conflict, NotFound, Refused, Transient
+from midwatch.domain.ids import ApprovalId
+from midwatch.domain.incidents import Incident
+from midwatch.domain.playbooks import Plan, VerdictKind
+from midwatch.domain.reasons import Reason
+from midwatch.services.effects import LiveObjects
+from midwatch.services.ports import Claim, ClickBox, Journal
+from midwatch.services.runtime import Clock, Ids
+
+log = logging.getLogger(__name__)
+_TRIES = 100
+
+
+class Approvals:
+    """The broker's work. ``timeout`` is how long people have."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        clicks: ClickBox,
+        live: LiveObjects,
+        clock: Clock,
+        ids: Ids,
+        *,
+        timeout: timedelta,
+        by: str,
+    ) -> None:
+        self._journal, self._clicks, self._live = journal, clicks, live
+        self._clock, self._ids, self._timeout, self._by = clock, ids, timeout, by
+
+    async def ask(self, claim: Claim) -> Incident:
+        """Put the question that the verdict demands. ``ClaimLost`` passes."""
+        incident = await self._journal.read(claim.incident)
+        while incident.plan is not None and incident.digest is not None and incident.verdict is not None:
+            if incident.verdict.kind is not VerdictKind.ASK or incident.approval is not None:
+                return incident
+            now = self._clock.now()
+            request = ApprovalRequest(
+                id=ApprovalId(self._ids.new()),
+                digest=incident.digest,
+                requested_at=now,
+                expires_at=now + self._timeout,
+                quorum=incident.verdict.quorum,
+                confirm=incident.verdict.confirm,
+                approvers=incident.verdict.approvers,
+            )
+            asked = ev.ApprovalRequested(reason=Reason(incident.verdict.rule), request=request)
+            try:
+                return await self._journal.append(incident, [asked], at=now, by=self._by, claim=claim)
+            except Conflict as error:
+                if type(error) is not Conflict:
+                    raise
+                incident = await self._journal.read(incident.id)
+        return incident
+
+    async def click(self, click: Click) -> bool:
+        """Store an answer; it is judged by :meth:`drain`. ``False`` for a redelivery of one that is known."""
+        return await self._clicks.put(click)
+
+    async def drain(self) -> int:
+        """Judge stored clicks in the order they came; how many. ``Transient``: the rest stays stored."""
+        judged = 0
+        while pending := await self._clicks.pending():
+            for click in pending:
+                decision = await self._judge(click)
+                await self._clicks.settle(click.id, outcome=decision.kind, sentence=decision.sentence)
+                judged += 1
+        return judged
+
+    async def expire(self, claim: Claim) -> Incident:
+        """Close a question that nobody answered in time. Clicks that came in time are judged first."""
+        await self.drain()
+        incident = await self._journal.read(claim.incident)
+        while (request := incident.approval) is not None and request.outcome is None:
+            now = self._clock.now()
+            if now < request.expires_at:
+                return incident
+            sentence = f"Nobody decided within {_minutes(request.expires_at - request.requested_at)}."
+            events = _closing(request, ApprovalOutcome.EXPIRED, Reason.APPROVAL_EXPIRED, self._by, sentence)
+            try:
+                return await self._journal.append(incident, events, at=now, by=self._by, claim=claim)
+            except Conflict as error:
+                if type(error) is not Conflict:
+                    raise
+                incident = await self._journal.read(incident.id)
+        return incident
+
+    async def _judge(self, click: Click) -> Decision:
+        for _ in range(_TRIES):
+            try:
+                incident, request = await self._journal.find_approval(click.approval_id)
+            except NotFound:
+                return Decision(kind=DecisionKind.STALE, sentence="There is no such question (any more).")
+            now = self._clock.now()
+            decision = resolve(request, click, await self._world(incident, request, click, now), now)
+            events = _journalled(request, click, decision)
+            if not events:
+                return decision
+            try:
+                await self._journal.append(incident, events, at=now, by=click.user)
+            except Conflict:
+                continue  # another click or a signal was first: judge again by what stands now
+            log.info("click judged", extra={"incident": incident.id, "approval": request.id, "outcome": decision.kind})
+            return decision
+        raise Transient(f"approval {click.approval_id}: the incident changes faster than a click can be judged")
+
+    async def _world(self, incident: Incident, request: ApprovalRequest, click: Click, now: datetime) -> World:
+        open_now = None if incident.state.final else incident.approval
+        world = World(asked=open_now.id if open_now else None, digest=incident.digest, firing=bool(incident.active))
+        approving = click.choice is not Choice.REJECT
+        if not approving or incident.plan is None:
+            return world
+        if resolve(request, click, world, now).outcome is not ApprovalOutcome.APPROVED:
+            return world  # nothing depends on the cluster yet: do not make people wait for it
+        changed = await changed_since(incident.plan, self._live)
+        return World(asked=world.asked, digest=world.digest, firing=world.firing, changed=changed)
+
+
+async def changed_since(plan: Plan, live: LiveObjects) -> str:
+    """How any target differs from what the plan was made for, empty when none does. ``Transient`` passes."""
+    for target in dict.fromkeys(step.target for step in plan.steps):
+        try:
+            result = unchanged(target, await live.observe(target.ref))
+        except Refused as error:
+            return error.message
+        if result.standing is not Standing.HOLDING:
+            return result.sentence
+    return ""
+
+
+def _journalled(request: ApprovalRequest, click: Click, decision: Decision) -> Sequence[ev.AnyEvent]:
+    events: list[ev.AnyEvent] = []
+    if decision.vote is not None:
+        voted = Reason.VOTE_COUNTED if decision.outcome else decision.reason
+        events.append(ev.ApprovalVoted(reason=voted, approval=request.id, vote=decision.vote))
+    if decision.outcome is not None:
+        sentence = click.comment if decision.outcome is not ApprovalOutcome.VOID else decision.sentence
+        events += _closing(request, decision.outcome, decision.reason, click.user, sentence)
+    return events
+
+
+def _closing(
+    request: ApprovalRequest, outcome: ApprovalOutcome, reason: Reason, by: str, sentence: str
+) -> list[ev.AnyEvent]:
+    """The end of a question, and in the same append who has it now. Cleared signals need nobody."""
+    closed = ev.ApprovalClosed(reason=reason, approval=request.id, outcome=outcome, by=by, comment=sentence)
+    if outcome is ApprovalOutcome.APPROVED or reason is Reason.SIGNALS_CLEARED:
+        return [closed]
+    said = f"Rejected by {by}" + (f": {sentence}" if sentence else ".")
+    detail = said if outcome is ApprovalOutcome.REJECTED else sentence
+    return [closed, ev.Escalated(reason=reason, detail=detail)]
+
+
+def _minutes(span: timedelta) -> str:
+    seconds = span.total_seconds()
+    return f"{seconds / 60:g} minutes" if seconds >= 60 else f"{seconds:g} seconds"

@@ -1,0 +1,395 @@
+"""Execution: precheck, act, verify, keep or undo; every move journalled, nothing done twice."""
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+import msgspec
+
+from midwatch.domain import events as ev
+from midwatch.domain.actions import ACTIONS, RESTORE
+from midwatch.domain.checks import Patience, Result, Scene, Standing, evaluate, verify
+from midwatch.domain.errors import ClaimLost, Conflict, Invalid, NotFound, Permanent, Refused, Transient
+from midwatch.domain.execution import (
+    Move,
+    Step,
+    expected_generation,
+    next_move,
+    resources,
+    step_key,
+    told,
+    undo_key,
+    voided,
+)
+from midwatch.domain.ids import ExecutionId
+from midwatch.domain.incidents import Execution as Run
+from midwatch.domain.incidents import Incident, StepRecord, Work, decide
+from midwatch.domain.observed import Observed
+from midwatch.domain.playbooks import Check, PlanStep, Verdict, VerdictKind, plan_digest
+from midwatch.domain.policy import Context, refuse
+from midwatch.domain.reasons import Reason
+from midwatch.services.approvals import changed_since
+from midwatch.services.effects import ActionCall, ActionRunner, Effect, LiveObjects, Outcome
+from midwatch.services.holding import HeldClaim, Later, Pace
+from midwatch.services.planning import PolicySource
+from midwatch.services.ports import Claim, Journal, Lease, Leases, LeaseState, WorkQueue
+from midwatch.services.runtime import Clock, Ids
+
+log = logging.getLogger(__name__)
+
+_DOUBTS = 4
+"""How often one run tries an act whose answer was lost, before it gives the claim back for a while."""
+_BLIND_LOOKS = 15
+"""Looks in a row that may fail while verifying, before the claim is given back for a while."""
+_MAX_ATTEMPTS = 60
+
+
+class Execution:
+    """Carries out approved plans, one claim at a time."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        work: WorkQueue,
+        leases: Leases,
+        runner: ActionRunner,
+        live: LiveObjects,
+        policy: PolicySource,
+        clock: Clock,
+        ids: Ids,
+        *,
+        by: str,
+        pace: Pace | None = None,
+    ) -> None:
+        self._journal, self._work, self._leases = journal, work, leases
+        self._runner, self._live, self._policy = runner, live, policy
+        self._clock, self._ids, self._by, self._pace = clock, ids, by, pace or Pace()
+
+    async def run(self, claim: Claim) -> Incident:
+        """Move on until the plan is verified, undone or in a person's hands, or must wait.
+
+        Raises ``ClaimLost`` when another process took over (stop, write nothing) and ``Transient`` when the store is
+        away. Whatever else goes wrong is journalled.
+        """
+        held = HeldClaim(self._work, claim, self._clock, timedelta(seconds=self._pace.claim_ttl_s))
+        incident = await self._journal.read(claim.incident)
+        fresh = False
+        doubts = 0
+        while any(item.work is Work.EXECUTE for item in decide(incident)):
+            move = next_move(incident, fresh=fresh)
+            try:
+                await self._hold_resources(incident, held)
+                incident, fresh = await self._make(move, incident, held)
+                doubts = 0
+            except Later as later:
+                await held.give_back(later.seconds, later.why)
+                return incident
+            except Transient as error:
+                fresh, doubts = False, doubts + 1
+                log.warning("in doubt, observing first", extra={"incident": incident.id, "move": move.step})
+                if doubts >= _DOUBTS:
+                    return await self._patient(incident, held, move, error)
+                await self._clock.sleep(min(error.retry_in, self._pace.poll_s) * doubts)
+        await self._free_resources(incident)
+        return incident
+
+    async def _make(self, move: Move, incident: Incident, held: HeldClaim) -> tuple[Incident, bool]:
+        """One move; the incident after it, and whether a step was just marked as started."""
+        match move.step:
+            case Step.START:
+                return await self._start(incident, held), False
+            case Step.PRECHECK:
+                return await self._precheck(incident, move.index, held), True
+            case Step.ACT:
+                return await self._act(incident, move.index, held), False
+            case Step.OBSERVE:
+                return await self._observe(incident, move.index, held)
+            case Step.VERIFY:
+                return await self._verify(incident, move.index, held), False
+            case Step.UNDO:
+                key = undo_key(_execution(incident), move.index)
+                started = ev.UndoStarted(reason=move.reason, index=move.index, key=key)
+                return await self._write(incident, held, started), True
+            case Step.RESTORE:
+                return await self._restore(incident, move.index, held), False
+            case Step.OBSERVE_UNDO:
+                return await self._observe_undo(incident, move.index, held)
+            case Step.SUCCEED:
+                return await self._write(incident, held, ev.Resolved(reason=move.reason, detail=told(incident))), False
+            case Step.ESCALATE:
+                return await self._write(incident, held, ev.Escalated(reason=move.reason, detail=told(incident))), False
+
+    # before anything is done
+
+    async def _start(self, incident: Incident, held: HeldClaim) -> Incident:
+        """Everything that the approval rested on is looked at once more; then the execution begins."""
+        events = await self._objections(incident)
+        if not events:
+            execution = ExecutionId(self._ids.new())
+            digest = incident.digest
+            if digest is None:
+                raise Invalid(f"{incident.id}: a plan without a digest")
+            reason = Reason.PLAN_APPROVED if incident.approval else Reason.PLAN_ALLOWED
+            events = [ev.ExecutionStarted(reason=reason, execution=execution, digest=digest)]
+        try:
+            return await self._journal.append(incident, events, at=self._clock.now(), by=self._by, claim=held.claim)
+        except ClaimLost:
+            raise
+        except Conflict:
+            return await self._journal.read(incident.id)  # a signal came or went: look at everything again
+
+    async def _objections(self, incident: Incident) -> list[ev.AnyEvent]:
+        plan, verdict = incident.plan, incident.verdict
+        if plan is None or verdict is None:
+            raise Invalid(f"{incident.id}: nothing to execute without a plan and a verdict")
+        asked = incident.approval.digest if incident.approval else incident.digest
+        if not plan_digest(plan) == incident.digest == asked:
+            return voided(incident, Reason.PLAN_SUPERSEDED, "The plan is not the one that was approved.")
+        if not incident.active:
+            if incident.approval is not None:
+                return voided(incident, Reason.SIGNALS_CLEARED, "Nothing fires any more: there is nothing to do.")
+            sentence = "Nothing fires any more: there is nothing to do."
+            stand_down = Verdict(kind=VerdictKind.REFUSE, rule=Reason.SIGNALS_CLEARED, sentence=sentence)
+            reason = Reason.SIGNALS_CLEARED
+            return [ev.PlanProposed(reason=reason, plan=plan, digest=plan_digest(plan), verdict=stand_down)]
+        if changed := await changed_since(plan, self._live):
+            return voided(incident, Reason.TARGET_CHANGED, f"Not carried out: {changed}.")
+        confidence = incident.report.confidence if incident.report else 0.0
+        context = Context(tier=incident.tier, confidence=confidence, since=incident.opened_at)
+        if (no := refuse(plan, self._policy.current(), context, self._clock.now())) is not None:
+            return voided(incident, Reason(no.rule), no.sentence)
+        return []
+
+    async def _precheck(self, incident: Incident, index: int, held: HeldClaim) -> Incident:
+        step, execution = _step(incident, index), _execution(incident)
+        key = step_key(execution, index)
+        generation = expected_generation(incident, index)
+        target = msgspec.structs.replace(step.target, generation=generation)
+        call = msgspec.structs.replace(ActionCall.of(step, key), generation=generation)
+        try:
+            seen = await held.during(self._live.observe(step.target.ref))
+            for check in (Check("unchanged"), *step.precheck):
+                result = evaluate(check, Scene(target, seen, len(incident.active)))
+                if result.standing is not Standing.HOLDING:
+                    reason = Reason.TARGET_CHANGED if check.name == "unchanged" else Reason.PRECHECK_FAILED
+                    return await self._fail(incident, held, index, reason, result.sentence)
+            rehearsed = await held.during(self._runner.rehearse(call))
+        except (Refused, NotFound, Conflict, Permanent) as error:
+            _pass_on_lost(error)
+            return await self._fail(incident, held, index, _why(error), str(error))
+        started = ev.StepStarted(
+            reason=Reason.PRECHECK_PASSED, index=index, key=key, before=rehearsed.before, generation=generation
+        )
+        return await self._write(incident, held, started)
+
+    # the act
+
+    async def _act(self, incident: Incident, index: int, held: HeldClaim) -> Incident:
+        step, record = _step(incident, index), _record(incident, index)
+        call = msgspec.structs.replace(ActionCall.of(step, record.key), generation=record.generation)
+        try:
+            outcome = await held.during(self._runner.act(call))
+        except (Refused, NotFound, Conflict, Permanent) as error:
+            _pass_on_lost(error)
+            acted = await held.during(self._done_by(step, record.key))
+            return await self._fail(incident, held, index, _why(error), str(error), acted=acted)
+        return await self._write(incident, held, _acted(index, outcome))
+
+    async def _done_by(self, step: PlanStep, key: str) -> Observed | None:
+        """The target, where it bears this key although the act was answered with an error."""
+        try:
+            seen = await self._live.observe(step.target.ref)
+        except Refused:
+            return None  # what may not even be looked at was not changed by us either
+        ours = seen is not None and seen.ref.uid == step.target.ref.uid and seen.last_action == key
+        return seen if ours else None
+
+    async def _observe(self, incident: Incident, index: int, held: HeldClaim) -> tuple[Incident, bool]:
+        """A step was started and nobody knows whether it was sent: look before anything is sent again."""
+        step, record = _step(incident, index), _record(incident, index)
+        try:
+            seen = await held.during(self._live.observe(step.target.ref))
+        except Refused as error:
+            return await self._fail(incident, held, index, Reason.OUTCOME_UNKNOWN, error.message), False
+        gone = seen is None or seen.ref.uid != step.target.ref.uid
+        if ACTIONS[step.action].by_uid:
+            if seen is None or gone or seen.deleting:
+                found = ev.StepActed(reason=Reason.FOUND_APPLIED, index=index, detail="found done after a restart")
+                return await self._write(incident, held, found), False
+            return incident, True
+        if seen is None or gone:
+            return await self._fail(incident, held, index, Reason.TARGET_GONE, f"{step.target.ref} is gone"), False
+        if seen.last_action == record.key:
+            found = ev.StepActed(
+                reason=Reason.FOUND_APPLIED,
+                index=index,
+                detail="found done after a restart",
+                generation=min(seen.generation, record.generation + 1),
+            )
+            return await self._write(incident, held, found), False
+        if seen.generation != record.generation:
+            said = f"{step.target.ref} was changed by somebody else meanwhile (generation {seen.generation})"
+            return await self._fail(incident, held, index, Reason.OUTCOME_UNKNOWN, said), False
+        return incident, True
+
+    async def _verify(self, incident: Incident, index: int, held: HeldClaim) -> Incident:
+        step, record = _step(incident, index), _record(incident, index)
+        patience, blind = Patience(), 0
+        acted_at = record.acted_at or self._clock.now()
+        while True:
+            await self._hold_resources(incident, held)
+            try:
+                seen = await held.during(self._live.observe(step.target.ref))
+                incident = await self._journal.read(incident.id)
+                blind = 0
+            except (Transient, Refused) as error:
+                blind += 1
+                if blind >= _BLIND_LOOKS:
+                    raise Later(10.0, f"cannot verify: {error}") from error
+                await self._clock.sleep(self._pace.poll_s)
+                continue
+            scene = Scene(step.target, seen, len(incident.active))
+            results: Sequence[Result] = [evaluate(check, scene) for check in step.verify]
+            look = verify(step.verify, results, patience, acted_at=acted_at, now=self._clock.now())
+            patience = look.patience
+            if look.standing is Standing.HOLDING:
+                passed = ev.StepVerified(reason=Reason.VERIFY_PASSED, index=index, detail=look.sentence)
+                return await self._write(incident, held, passed)
+            if look.standing is Standing.BROKEN:
+                return await self._fail(incident, held, index, Reason.VERIFY_FAILED, look.sentence)
+            await self._clock.sleep(self._pace.poll_s)
+
+    # taking it back
+
+    async def _restore(self, incident: Incident, index: int, held: HeldClaim) -> Incident:
+        step, record = _step(incident, index), _record(incident, index)
+        call = ActionCall(
+            action=RESTORE,
+            ref=step.target.ref,
+            key=record.undo_key,
+            generation=record.acted_generation or None,
+            before=record.before,
+        )
+        try:
+            outcome = await held.during(self._runner.act(call))
+        except (Refused, NotFound, Conflict, Permanent) as error:
+            _pass_on_lost(error)
+            failed = ev.UndoFailed(reason=Reason.UNDO_FAILED, index=index, detail=str(error))
+            return await self._write(incident, held, failed)
+        again = outcome.effect is Effect.ALREADY_APPLIED
+        detail = "the fields are back as they were" + (" (found done)" if again else "")
+        return await self._write(incident, held, ev.StepUndone(reason=Reason.UNDONE, index=index, detail=detail))
+
+    async def _observe_undo(self, incident: Incident, index: int, held: HeldClaim) -> tuple[Incident, bool]:
+        step, record = _step(incident, index), _record(incident, index)
+        try:
+            seen = await held.during(self._live.observe(step.target.ref))
+        except Refused as error:
+            failed = ev.UndoFailed(reason=Reason.UNDO_FAILED, index=index, detail=error.message)
+            return await self._write(incident, held, failed), False
+        if seen is not None and seen.ref.uid == step.target.ref.uid and seen.last_action == record.undo_key:
+            undone = ev.StepUndone(reason=Reason.UNDONE, index=index, detail="found undone after a restart")
+            return await self._write(incident, held, undone), False
+        return incident, True
+
+    # the journal, the leases
+
+    async def _fail(
+        self,
+        incident: Incident,
+        held: HeldClaim,
+        index: int,
+        reason: Reason,
+        detail: str,
+        *,
+        acted: Observed | None = None,
+    ) -> Incident:
+        """Journal a failed step. ``acted``: the object that shows the act took effect although it failed."""
+        events: list[ev.AnyEvent] = []
+        if acted is not None:
+            events.append(ev.StepActed(reason=Reason.FOUND_APPLIED, index=index, generation=acted.generation))
+        events.append(ev.StepFailed(reason=reason, index=index, detail=detail, acted=acted is not None))
+        return await self._write(incident, held, *events)
+
+    async def _write(self, incident: Incident, held: HeldClaim, *events: ev.AnyEvent) -> Incident:
+        """Append under the claim. A signal that came first does not change what was done: write after it."""
+        await held.keep()
+        while True:
+            try:
+                return await self._journal.append(incident, events, at=self._clock.now(), by=self._by, claim=held.claim)
+            except ClaimLost:
+                raise
+            except Conflict:
+                incident = await self._journal.read(incident.id)
+
+    async def _patient(self, incident: Incident, held: HeldClaim, move: Move, error: Transient) -> Incident:
+        """The cluster cannot be reached: come again later, or tell people when that went on for too long."""
+        if held.claim.attempt < _MAX_ATTEMPTS:
+            await held.give_back(min(30.0, error.retry_in * held.claim.attempt), error.message)
+            return incident
+        detail = f"{move.step} of step {move.index + 1} could not be completed: {error.message}. {told(incident)}"
+        return await self._write(incident, held, ev.Escalated(reason=Reason.ATTEMPTS_EXHAUSTED, detail=detail))
+
+    async def _hold_resources(self, incident: Incident, held: HeldClaim) -> None:
+        """Every target is this incident's alone while it works on it. Raises ``Later`` where it is not free."""
+        await held.keep()
+        now, ttl = self._clock.now(), timedelta(seconds=self._pace.lease_ttl_s)
+        for resource in resources(incident):
+            lease: Lease = await self._leases.acquire(resource, holder=incident.id, now=now, ttl=ttl)
+            if lease.state is not LeaseState.HELD:
+                wait = max(0.5, (lease.until - now).total_seconds())
+                raise Later(min(wait, 30.0), f"{resource} is {lease.state} until {lease.until:%H:%M:%S}")
+
+    async def _free_resources(self, incident: Incident) -> None:
+        """Let others have the targets, after the rest that policy prescribes when something was done to them."""
+        acted = incident.execution is not None and any(record.acted for record in incident.execution.steps)
+        cooldown = timedelta(seconds=self._policy.current().cooldown_s if acted else 0.0)
+        for resource in resources(incident):
+            await self._leases.release(resource, holder=incident.id, now=self._clock.now(), cooldown=cooldown)
+
+
+def _execution(incident: Incident) -> Run:
+    if incident.execution is None:
+        raise Invalid(f"{incident.id}: nothing is being executed")
+    return incident.execution
+
+
+def _step(incident: Incident, index: int) -> PlanStep:
+    if incident.plan is None:
+        raise Invalid(f"{incident.id}: no plan")
+    return incident.plan.steps[index]
+
+
+def _record(incident: Incident, index: int) -> StepRecord:
+    record = _execution(incident).step(index)
+    if record is None:
+        raise Invalid(f"{incident.id}: step {index} has not begun")
+    return record
+
+
+def _acted(index: int, outcome: Outcome) -> ev.StepActed:
+    again = outcome.effect is Effect.ALREADY_APPLIED
+    return ev.StepActed(
+        reason=Reason.FOUND_APPLIED if again else Reason.APPLIED,
+        index=index,
+        detail="" if again else outcome.after,
+        generation=outcome.generation,
+    )
+
+
+def _why(error: Refused | NotFound | Conflict | Permanent) -> Reason:
+    match error:
+        case Refused():
+            return Reason(error.reason)
+        case NotFound():
+            return Reason.TARGET_GONE
+        case Conflict():
+            return Reason.TARGET_CHANGED
+        case _:
+            return Reason.ACTION_FAILED
+
+
+def _pass_on_lost(error: Exception) -> None:
+    """A lost claim is a ``Conflict`` too, but not about the object: it goes up."""
+    if isinstance(error, ClaimLost):
+        raise error

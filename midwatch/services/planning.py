@@ -1,0 +1,208 @@
+"""Planning: from a report to a plan that is resolved, rehearsed and judged by policy, or to a person."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import msgspec
+
+from midwatch.domain import events as ev
+from midwatch.domain.approvals import ApprovalOutcome
+from midwatch.domain.checks import Scene, Standing, evaluate
+from midwatch.domain.compiling import compile_plan
+from midwatch.domain.errors import Conflict, NotFound, Permanent, Refused
+from midwatch.domain.incidents import Incident, State
+from midwatch.domain.observed import Observed
+from midwatch.domain.playbooks import Plan, PlanStep, VerdictKind, plan_digest
+from midwatch.domain.policy import Context, Policy, decide
+from midwatch.domain.reasons import Reason
+from midwatch.domain.recipes import Playbook
+from midwatch.domain.refs import ObjectRef
+from midwatch.services.effects import ActionCall, LiveObjects, Rehearsal
+from midwatch.services.ports import Claim, IncidentSummary, Journal
+from midwatch.services.runtime import Clock
+
+_FAILED = (Reason.UNDONE, Reason.UNDO_FAILED, Reason.VERIFY_FAILED, Reason.ACTION_FAILED, Reason.OUTCOME_UNKNOWN)
+_TRIES = 20
+
+
+class Catalogue(Protocol):
+    """The playbooks in force."""
+
+    def get(self, playbook_id: str) -> Playbook | None: ...
+
+    def for_condition(self, condition: str) -> Playbook | None:
+        """The first playbook that applies to the condition (an exact id before a family such as ``Image*``)."""
+        ...
+
+
+class PolicySource(Protocol):
+    """The policy in force."""
+
+    def current(self) -> Policy: ...
+
+
+class Planning:
+    """Makes one plan for one incident. Everything that stops it is journalled and handed to a person."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        catalogue: Catalogue,
+        policy: PolicySource,
+        live: LiveObjects,
+        rehearsal: Rehearsal,
+        clock: Clock,
+        *,
+        by: str,
+    ) -> None:
+        self._journal, self._catalogue, self._policy = journal, catalogue, policy
+        self._live, self._rehearsal, self._clock, self._by = live, rehearsal, clock, by
+
+    async def propose(self, claim: Claim) -> Incident:
+        """Plan for the report that stands. Raises ``Transient`` (try later) and ``ClaimLost`` (stop)."""
+        incident = await self._journal.read(claim.incident)
+        for _ in range(_TRIES):
+            if not plannable(incident):
+                return incident
+            events = await self._events(incident)
+            if not events:
+                return incident
+            try:
+                return await self._journal.append(incident, events, at=self._clock.now(), by=self._by, claim=claim)
+            except Conflict as error:
+                if type(error) is not Conflict:
+                    raise
+                incident = await self._journal.read(incident.id)  # a signal or a better report came: look again
+        raise Conflict(f"{incident.id}: the incident changes faster than it can be planned for")
+
+    async def draft(self, incident: Incident) -> Plan:
+        """The plan for an incident, rehearsed, without journalling anything. Raises ``Refused`` with the reason."""
+        report = incident.report
+        if report is None:
+            raise Refused(Reason.NO_REPORT_YET, "There is no report to plan from yet.")
+        playbook = self._choose(incident)
+        seen = await self._resolve(incident, playbook)
+        parameters = report.parameters if report.playbook == playbook.id else {}
+        plan = compile_plan(playbook, seen, parameters)
+        for step in plan.steps:
+            for check in step.precheck:
+                result = evaluate(check, Scene(step.target, seen, len(incident.active)))
+                if result.standing is not Standing.HOLDING:
+                    raise Refused(Reason.PRECHECK_FAILED, f"{playbook.title} does not fit: {result.sentence}.")
+        steps = [await self._rehearsed(incident, number, step) for number, step in enumerate(plan.steps)]
+        return msgspec.structs.replace(plan, steps=tuple(steps))
+
+    async def _events(self, incident: Incident) -> Sequence[ev.AnyEvent]:
+        try:
+            plan = await self.draft(incident)
+        except Refused as error:
+            return _missing(Reason(error.reason), error.message)
+        except NotFound as error:
+            return _missing(Reason.TARGET_GONE, error.message)
+        digest = plan_digest(plan)
+        if incident.state is State.AWAITING_APPROVAL and digest == incident.digest:
+            return ()  # the card that people look at says just this
+        verdict = decide(plan, self._policy.current(), await self._context(incident), self._clock.now())
+        proposed: ev.AnyEvent = ev.PlanProposed(
+            reason=Reason.PLAN_SUPERSEDED if incident.plan else Reason.PLAYBOOK_COMPILED,
+            plan=plan,
+            digest=digest,
+            verdict=verdict,
+        )
+        if verdict.kind is VerdictKind.REFUSE:
+            return (proposed, ev.Escalated(reason=Reason(verdict.rule), detail=verdict.sentence))
+        return (proposed,)
+
+    def _choose(self, incident: Incident) -> Playbook:
+        """The report's playbook, else the rule's, else the catalogue's for the condition."""
+        report = incident.report
+        named = (report.playbook if report else "") or incident.playbook
+        if named:
+            playbook = self._catalogue.get(named)
+            if playbook is None:
+                raise Refused(Reason.PLAYBOOK_UNKNOWN, f"There is no playbook {named!r} in the catalogue.")
+            return playbook
+        conditions = [report.condition if report else "", incident.condition]
+        for condition in filter(None, conditions):
+            if (found := self._catalogue.for_condition(condition)) is not None:
+                return found
+        advice = report.recommended_action if report else ""
+        raise Refused(Reason.NO_PLAYBOOK, advice or f"No playbook helps against {incident.condition}.")
+
+    async def _resolve(self, incident: Incident, playbook: Playbook) -> Observed:
+        """The live object that the playbook is for, within what this incident is about and nowhere else."""
+        own = [incident.owner, incident.subject, *(member.subject for member in incident.members)]
+        known: dict[str, Observed | None] = {}
+        paths = {ref.path for ref in own}
+        named = incident.report.subject if incident.report else None
+        if named is not None and named.name and named.path not in paths and named.kind in playbook.kinds:
+            seen = await self._look(named, known)
+            if seen is None or not any(owner.path in paths for owner in seen.owners):
+                raise Refused(
+                    Reason.TARGET_OUTSIDE_INCIDENT,
+                    f"The report points at {named}, which is not part of this incident: a person decides.",
+                )
+            return seen
+        first = [named] if named is not None and named.path in paths else []
+        refs = list(dict.fromkeys([*first, *own]))
+        for ref in refs:
+            if ref.kind in playbook.kinds and (seen := await self._look(ref, known)) is not None:
+                return seen
+        for ref in refs:
+            seen = await self._look(ref, known)
+            for owner in seen.owners if seen else ():
+                if owner.kind in playbook.kinds and (found := await self._look(owner, known)) is not None:
+                    return found
+        kinds = ", ".join(playbook.kinds)
+        raise Refused(Reason.TARGET_GONE, f"{playbook.title} needs a {kinds}; this incident has none that exists.")
+
+    async def _look(self, ref: ObjectRef, known: dict[str, Observed | None]) -> Observed | None:
+        if ref.path not in known:
+            known[ref.path] = await self._live.observe(ref) if ref.name else None
+        return known[ref.path]
+
+    async def _rehearsed(self, incident: Incident, number: int, step: PlanStep) -> PlanStep:
+        """The step with the server's own diff. A step that the server would not accept is no plan."""
+        call = ActionCall.of(step, f"{incident.id}:rehearsal:{number}")
+        try:
+            outcome = await self._rehearsal.rehearse(call)
+        except Conflict as error:
+            raise Refused(Reason.TARGET_CHANGED, f"{error}.") from error
+        except Permanent as error:
+            raise Refused(Reason.PRECHECK_FAILED, f"The API server would not accept it: {error}.") from error
+        return msgspec.structs.replace(step, diff=outcome.diff)
+
+    async def _context(self, incident: Incident) -> Context:
+        acted, failed = history(await self._journal.recent(limit=200), self._clock.now())
+        return Context(
+            tier=incident.tier,
+            confidence=incident.report.confidence if incident.report else 0.0,
+            since=incident.opened_at,
+            acted_at=acted,
+            failed_at=failed,
+        )
+
+
+def plannable(incident: Incident) -> bool:
+    """Whether a plan may still be made or replaced: never one that is approved, acting or over."""
+    if incident.report is None or incident.execution is not None:
+        return False
+    if incident.state in (State.RESOLVED, State.CLOSED, State.ESCALATED):
+        return False
+    return incident.approval is None or incident.approval.outcome in (None, ApprovalOutcome.VOID)
+
+
+def history(summaries: Sequence[IncidentSummary], now: datetime) -> tuple[tuple[datetime, ...], tuple[datetime, ...]]:
+    """When Midwatch acted within the last day, and when it failed, told by the last reason of each incident."""
+    recent = [item for item in summaries if now - item.updated_at < timedelta(days=1)]
+    failed = tuple(item.updated_at for item in recent if item.reason in _FAILED)
+    moving = (State.ACTING, State.VERIFYING)
+    acted = tuple(
+        item.updated_at for item in recent if item.state in moving or item.reason is Reason.ALL_STEPS_VERIFIED
+    )
+    return (*acted, *failed), failed
+
+
+def _missing(reason: Reason, detail: str) -> Sequence[ev.AnyEvent]:
+    return (ev.PlanMissing(reason=reason, detail=detail), ev.Escalated(reason=reason, detail=detail))
