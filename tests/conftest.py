@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["pytester", "tests.fixtures.stores"]
+
 # A test sees no key, no cluster and no setting of the person who runs it.
 _PRIVATE = ("ANTHROPIC_", "OPENAI_", "GEMINI_", "GITHUB_", "SLACK_", "TELEGRAM_", "AZURE_", "MIDWATCH_", "RAY_ADDRESS")
 _PRIVATE_NAMES = {"KUBECONFIG", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "DEFAULT_LLM_PROVIDER", "LOG_LEVEL"}

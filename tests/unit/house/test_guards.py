@@ -7,8 +7,6 @@ import pytest
 
 from tests.conftest import NetworkRefused
 
-pytest_plugins = ["pytester"]
-
 
 def test_a_foreign_address_is_refused() -> None:
     with socket.socket() as sock, pytest.raises(NetworkRefused):
