@@ -15,10 +15,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from midwatch.sandbox.api import discovery
-from midwatch.sandbox.api.requests import ApiRequest, User, parse_path, verb_of
+from midwatch.sandbox.api.requests import ApiRequest, User, may, parse_path, verb_of
 from midwatch.sandbox.api.server import ApiServer, ConnectionLost
 from midwatch.sandbox.errors import ApiError
-from midwatch.sandbox.objects import Obj, encode
+from midwatch.sandbox.objects import Obj, decode, dig, encode
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 _CUT = "midwatch.sandbox.cut"
@@ -68,6 +68,9 @@ def create_app(server: ApiServer, users: Mapping[str, User], control: list[BaseR
         Route("/apis", _fixed(discovery.groups())),
         Route("/api/v1", _fixed(discovery.resources("v1"))),
         Route("/apis/{group}/{version}", _group),
+        Route("/openapi/v3", _fixed(discovery.openapi_index())),
+        Route("/openapi/v3/{path:path}", _openapi),
+        Route("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", _review, methods=["POST"]),
         *control,
         Route("/api/{rest:path}", api, methods=_METHODS),
         Route("/apis/{rest:path}", api, methods=_METHODS),
@@ -150,6 +153,24 @@ async def _unknown(request: Request, error: Exception) -> Response:
 async def _group(request: Request) -> Response:
     group, version = request.path_params["group"], request.path_params["version"]
     return Response(encode(discovery.resources(f"{group}/{version}")), media_type="application/json")
+
+
+async def _openapi(request: Request) -> Response:
+    return Response(encode(discovery.openapi(request.path_params["path"])), media_type="application/json")
+
+
+async def _review(request: Request) -> Response:
+    """May I? Asked by ``kubectl auth can-i`` and by careful clients."""
+    try:
+        review = decode(await request.body())
+    except ValueError as error:
+        message = f"the body must be JSON: {error}"
+        raise ApiError(415, "UnsupportedMediaType", message) from error
+    user = current_user(request)
+    attributes = dig(review, "spec.resourceAttributes") or {}
+    allowed = may(user, str(attributes.get("verb", "")))
+    review["status"] = {"allowed": allowed, **({} if allowed else {"reason": f'"{user.name}" may only read'})}
+    return Response(encode(review), 201, media_type="application/json")
 
 
 def _fixed(document: Obj) -> Any:

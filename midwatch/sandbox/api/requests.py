@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from midwatch.sandbox.errors import bad_request, no_such_path
+from midwatch.sandbox.errors import ApiError, bad_request, no_such_path
 from midwatch.sandbox.objects import Obj, decode, encode
 from midwatch.sandbox.schema import NAMESPACES, Resource, by_path
 from midwatch.sandbox.store import Key
 
+READS = ("get", "list", "watch")
 _TRUE = ("1", "true", "True", "t")
 
 
@@ -20,6 +21,11 @@ class User:
 
     name: str
     read_only: bool = False
+
+
+def may(user: User, verb: str) -> bool:
+    """Whether the user is allowed that verb."""
+    return not user.read_only or verb in READS
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,11 @@ class ApiRequest:
         """The body as JSON, 400 when it is none."""
         if not self.body:
             raise bad_request("the request needs a body")
+        if "protobuf" in self.content_type:
+            message = (
+                "the body of the request was in an unknown format - accepted media types include: application/json"
+            )
+            raise ApiError(415, "UnsupportedMediaType", message)
         try:
             return decode(self.body)
         except ValueError as error:

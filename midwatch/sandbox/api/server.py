@@ -9,15 +9,13 @@ from typing import Protocol
 from midwatch.sandbox.api.audit import Audit
 from midwatch.sandbox.api.faults import Fault, Faults
 from midwatch.sandbox.api.reads import Reads
-from midwatch.sandbox.api.requests import ApiRequest, Reply
+from midwatch.sandbox.api.requests import READS, ApiRequest, Reply, may
 from midwatch.sandbox.api.watches import Watches
 from midwatch.sandbox.api.writes import Writes
 from midwatch.sandbox.clock import Clock
 from midwatch.sandbox.errors import ApiError, bad_request
 from midwatch.sandbox.objects import Obj, dig, micro_stamp
 from midwatch.sandbox.store import Record, Store
-
-_READS = ("get", "list", "watch")
 
 
 class Logs(Protocol):
@@ -53,7 +51,7 @@ class ApiServer:
             self._authorise(request)
             reply = self._dispatch(request)
         except ApiError as error:
-            if request.verb not in _READS:
+            if request.verb not in READS:
                 self.audit.refuse(request, self._clock.now(), error)
             raise
         if fault is not None and fault.lost:
@@ -68,7 +66,7 @@ class ApiServer:
             raise refusal
 
     def _authorise(self, request: ApiRequest) -> None:
-        if not request.user.read_only or request.verb in _READS:
+        if may(request.user, request.verb):
             return
         target = request.target
         resource = target.resource
