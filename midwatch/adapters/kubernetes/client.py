@@ -72,7 +72,9 @@ class ApiConnection:
             raise refusal(response.status, body, path)
         return body
 
-    async def lines(self, path: str, params: Mapping[str, str | int], *, timeout_s: float) -> AsyncIterator[list[bytes]]:
+    async def lines(
+        self, path: str, params: Mapping[str, str | int], *, timeout_s: float
+    ) -> AsyncIterator[list[bytes]]:
         """The lines of a stream, in the batches they come in; ends when the server ends it."""
         response = await self._request(path, params, timeout_s, "")
         try:
@@ -95,7 +97,7 @@ class ApiConnection:
         self, path: str, params: Mapping[str, str | int] | None, timeout_s: float, accept: str
     ) -> aiohttp.ClientResponse:
         api = self._api
-        method, url, headers, _, _ = api.param_serialize(  # type: ignore[attr-defined]  # untyped SDK
+        method, url, headers, _, _ = await api.param_serialize(  # type: ignore[attr-defined]  # untyped SDK
             "GET",
             path,
             query_params=list((params or {}).items()),
