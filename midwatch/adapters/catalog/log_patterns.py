@@ -27,7 +27,7 @@ def load_log_patterns(folder: Path) -> tuple[LogPattern, ...]:
                 faults.append(f"{place}: pattern {pattern.id} stands already at {places[pattern.id]}")
             places[pattern.id] = place
             try:
-                CompiledPattern(pattern)
+                CompiledPattern(pattern).check()
             except Invalid as error:
                 faults.append(f"{place}: {error}")
             patterns.append(pattern)

@@ -3,26 +3,30 @@
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import cache
 
 import msgspec
 
 from midwatch.domain.diagnosis import Evidence, Finding
-from midwatch.domain.logs.compiled import CompiledPattern, stems_of
+from midwatch.domain.logs.compiled import CompiledPattern, Probe, probes_of
 from midwatch.domain.logs.levels import DEBUG, FATAL, INFO, WARN, instant_of, level_of
-from midwatch.domain.logs.lines import Haystack, Lines
+from midwatch.domain.logs.lines import Lines
 from midwatch.domain.logs.patterns import LogPattern
 from midwatch.domain.logs.report import Hit, LogReport
 from midwatch.domain.logs.stacks import deepest, exception_name
 from midwatch.domain.logs.unclassified import Template, rare_lines, recurring_words, severe_templates, telling
 from midwatch.domain.refs import ObjectRef, Severity
 
-MAX_HITS = 4
+MAX_HITS = 6
 """Findings told of one log: the likeliest cause and what stands beside it. More is noise."""
-CITED = (3, 2, 2, 2)
+CITED = (2, 2, 2, 1, 1, 1)
 """Lines cited for the first, second, … finding."""
 QUOTE = 400
 """Characters of a cited line."""
-_NUMBERED = 20_000
+TRIED = 600
+"""Lines tried for one text: the first ones and the last. What repeats more often than that needs no exact count."""
+NUMBERED = 20_000
+"""The same for texts about which the numbers in a line decide."""
 _OVERCOME = 30
 _QUIET_AFTER = 20
 _RECOVERY_STEMS = (b"connected", b"succe", b"recover", b"establish", b"resum", b"restor", b"ready", b"healthy")
@@ -33,15 +37,11 @@ _RECOVERY = re.compile(
 
 
 class LogAnalyser:
-    """Holds compiled patterns; :meth:`analyse` is pure and may be called from many threads at once."""
+    """Holds patterns made ready; :meth:`analyse` is pure and may be called from many threads at once."""
 
     def __init__(self, patterns: Iterable[LogPattern]) -> None:
-        """Raises :class:`midwatch.domain.errors.Invalid` for a regex that cannot be used."""
-        compiled = tuple(map(CompiledPattern, patterns))
-        self._plain = tuple(pattern for pattern in compiled if not pattern.pattern.numbers)
-        self._numbered = tuple(pattern for pattern in compiled if pattern.pattern.numbers)
-        self._literals = _by_literal(self._plain)
-        self._stems = stems_of(set(self._literals))
+        """Raises :class:`midwatch.domain.errors.Invalid` for a regex that cannot be searched for."""
+        self._probes = probes_of(map(CompiledPattern, patterns))
 
     def analyse(self, name: str, text: str, subject: ObjectRef | None = None) -> LogReport:
         """Find what the log ``name`` says is wrong. ``subject`` is whose log it is. Never raises, whatever the text."""
@@ -49,10 +49,9 @@ class LogAnalyser:
         if not lines.count:
             return LogReport(name=name, lines=0)
         about = subject or ObjectRef("Log", name)
-        numbers, haystack = lines.candidates(self._stems)
-        found = self._match(lines, numbers, haystack) | self._match_numbered(lines)
-        hits = [hit for pattern, at in found.items() if (hit := _judge(pattern, at, lines, name, about))]
-        templates = severe_templates(lines, numbers)
+        found = self._match(lines)
+        hits = [hit for pattern, at in found.items() if (hit := _judge(pattern, sorted(at), lines, name, about))]
+        templates = severe_templates(lines)
         if not any(hit.finding.severity.rank >= Severity.WARNING.rank for hit in hits):
             hits += _unclassified(templates, lines, name, about)
         return LogReport(
@@ -64,47 +63,35 @@ class LogAnalyser:
             last_at=_instant(lines, range(lines.count, max(0, lines.count - 50), -1)),
         )
 
-    def _match(self, lines: Lines, numbers: Sequence[int], haystack: Haystack) -> dict[CompiledPattern, list[int]]:
-        tried: dict[CompiledPattern, set[int]] = {}
-        for literal, patterns in self._literals.items():
-            if rows := haystack.rows(literal):
-                for pattern in patterns:
-                    tried.setdefault(pattern, set()).update(rows)
-        texts = {row: lines.text(numbers[row]) for rows in tried.values() for row in rows}
-        matched = (
-            (pattern, [numbers[row] for row in sorted(rows) if pattern.matches(texts[row])])
-            for pattern, rows in tried.items()
-        )
-        return {pattern: at for pattern, at in matched if at}
-
-    def _match_numbered(self, lines: Lines) -> dict[CompiledPattern, list[int]]:
-        found = {}
-        rows: dict[bytes, list[int]] = {}
-        for pattern in self._numbered:
-            at: set[int] = set()
-            for literal in pattern.literals:
-                if literal not in rows:
-                    rows[literal] = lines.haystack.rows(literal)[:_NUMBERED]
-                fresh = {row + 1 for row in rows[literal]} - at
-                at.update(number for number in fresh if pattern.matches(lines.text(number)))
-            if at:
-                found[pattern] = sorted(at)
+    def _match(self, lines: Lines) -> dict[CompiledPattern, set[int]]:
+        """The lines that match each pattern; of each kind of lines only the first, but for patterns of numbers."""
+        vocabulary = lines.kinds.vocabulary
+        found: dict[CompiledPattern, set[int]] = {}
+        text = cache(lines.text)
+        for probe in self._probes:
+            if not probe.possible(vocabulary):
+                continue
+            rows = lines.kinds.rows(probe.text, TRIED)
+            shown = [lines.shown[row] for row in rows]
+            for compiled, regex in probe.targets:
+                tried = _numbered(probe, shown, lines) if compiled.pattern.numbers else shown
+                if at := {number for number in tried if compiled.matches(regex, text(number))}:
+                    found.setdefault(compiled, set()).update(at)
         return found
 
 
-def _by_literal(patterns: Iterable[CompiledPattern]) -> dict[bytes, list[CompiledPattern]]:
-    table: dict[bytes, list[CompiledPattern]] = {}
-    for pattern in patterns:
-        for literal in dict.fromkeys(pattern.literals):
-            table.setdefault(literal, []).append(pattern)
-    return table
+def _numbered(probe: Probe, shown: Sequence[int], lines: Lines) -> list[int]:
+    """The lines to try for a pattern of numbers: those that hold the text, whatever their kind."""
+    if any(48 <= code <= 57 for code in probe.text):
+        return [row + 1 for row in lines.every.rows(probe.text, TRIED)]
+    return lines.alike(shown)[:NUMBERED]
 
 
 def _judge(compiled: CompiledPattern, at: Sequence[int], lines: Lines, name: str, about: ObjectRef) -> Hit | None:
     """What matched lines amount to: a hit with its severity and weight, or nothing where too few lines speak."""
     pattern = compiled.pattern
     count = len(at) if pattern.numbers else sum(map(lines.repeats, at))
-    if count < pattern.at_least or not all(lines.haystack.rows(text) for text in compiled.also):
+    if count < pattern.at_least or not all(text in lines.kinds for text in compiled.also):
         return None
     last = at[-1] if pattern.numbers else max(map(lines.last_of_kind, at))
     recovered = pattern.transient and _overcome(lines, last, count)
@@ -158,8 +145,9 @@ def _overcome(lines: Lines, last: int, count: int) -> bool:
         return True
     if not left:
         return False
-    rows = sorted({row for stem in _RECOVERY_STEMS for row in lines.haystack.rows(stem, after=last)[:50]})
-    texts = (lines.text(row + 1) for row in rows[:200])
+    rows = sorted({row for stem in _RECOVERY_STEMS for row in lines.kinds.rows(stem, 200)})
+    later = (lines.last_of_kind(lines.shown[row]) for row in rows)
+    texts = (lines.text(number) for number in later if number > last)
     return any(_RECOVERY.search(text) and (level_of(text) or INFO) < WARN for text in texts)
 
 

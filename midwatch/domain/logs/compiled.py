@@ -1,6 +1,8 @@
-"""A pattern made ready to run."""
+"""Patterns made ready to run: texts to search for, each with the regexes to try where it stands."""
 
 import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from midwatch.domain.errors import Invalid
 from midwatch.domain.logs.literals import required_literals
@@ -12,44 +14,79 @@ STEMS = (
     "expired", "no such", "unavailable", "unreachable", "exceed", "exhaust", "corrupt", "reject", "unauthorized",
     "forbidden", "too many", "abort", "crash", "deadlock", "disconnect", "required", "not supported",
     "does not exist", "unknown", "space left", "limit", "segfault", "oom", "lost", "violat", "conflict", "in use",
-    "slow", "not ready", "closed",
+    "slow", "not ready", "closed", "throttl", "overload", "stale", "mismatch", "insufficient", "unhealthy",
 )  # fmt: skip
-"""Parts of words in which failures are told. Every literal of a pattern holds one, or is searched for by itself."""
+"""Parts of words in which failures are told: the best texts to search for."""
+_WORD = re.compile(r"[a-z]+")
 
 
 class CompiledPattern:
-    """One pattern with its regexes compiled. Raises :class:`Invalid` for a regex that is none or cannot be searched."""
+    """One pattern with its regexes, each compiled when first needed."""
 
     def __init__(self, pattern: LogPattern) -> None:
+        """Raises :class:`Invalid` for a regex that holds no text to search for."""
         self.pattern = pattern
         try:
-            self._any = tuple(map(_compile, pattern.any))
-            self._all = tuple(map(_compile, pattern.all))
-            self._not = tuple(map(_compile, pattern.not_))
-            self.literals = tuple(text.encode() for regex in pattern.any for text in required_literals(regex))
+            self.literals = {
+                regex: tuple(text.encode() for text in sorted(required_literals(regex, _telling)))
+                for regex in pattern.any
+            }
         except Invalid as error:
             raise Invalid(f"pattern {pattern.id}: {error}") from error
         self.also = tuple(text.lower().encode() for text in pattern.also)
 
-    def matches(self, line: str) -> bool:
-        """Whether the pattern's regexes say yes to this line."""
+    def check(self) -> None:
+        """Compile every regex now. Raises :class:`Invalid` for one that is none."""
+        for regex in (*self.pattern.any, *self.pattern.all, *self.pattern.not_):
+            try:
+                _compile(regex)
+            except re.error as error:
+                raise Invalid(f"pattern {self.pattern.id}: regex {regex!r}: {error}") from error
+
+    def matches(self, regex: str, line: str) -> bool:
+        """Whether the line matches by this one of the pattern's regexes."""
         return (
-            any(regex.search(line) for regex in self._any)
-            and all(regex.search(line) for regex in self._all)
-            and not any(regex.search(line) for regex in self._not)
+            _compile(regex).search(line) is not None
+            and all(_compile(other).search(line) for other in self.pattern.all)
+            and not any(_compile(other).search(line) for other in self.pattern.not_)
         )
 
 
-def stems_of(literals: set[bytes]) -> tuple[bytes, ...]:
-    """The few texts of which every literal holds at least one, plus those that mark any severe line."""
-    stems = tuple(stem.encode() for stem in STEMS)
-    own = {literal for literal in literals if not any(stem in literal for stem in stems)}
-    shortest = {text for text in own if not any(other in text for other in own if other != text)}
-    return (*stems, *sorted(shortest))
+class Probe:
+    """A text to search for, the words it takes, and which regexes of which patterns to try where it stands."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self.words = tuple(_words(text.decode()))
+        self.targets: list[tuple[CompiledPattern, str]] = []
+
+    def possible(self, vocabulary: bytes) -> bool:
+        """Whether a log with this vocabulary can hold the text: a quick no spares the search."""
+        return all(word in vocabulary for word in self.words)
 
 
+def probes_of(patterns: Iterable[CompiledPattern]) -> tuple[Probe, ...]:
+    """One probe for each different text."""
+    probes: dict[bytes, Probe] = {}
+    for compiled in patterns:
+        for regex, texts in compiled.literals.items():
+            for text in texts:
+                probes.setdefault(text, Probe(text)).targets.append((compiled, regex))
+    return tuple(probes.values())
+
+
+def _words(text: str) -> Iterator[bytes]:
+    """The words of a text as they must stand in a vocabulary; one at its edge may be part of a longer word."""
+    for match in _WORD.finditer(text):
+        before = b" " if match.start() > 0 else b""
+        after = b" " if match.end() < len(text) else b""
+        yield before + match[0].encode() + after
+
+
+def _telling(text: str) -> bool:
+    return any(stem in text for stem in STEMS)
+
+
+@lru_cache(maxsize=None)
 def _compile(regex: str) -> re.Pattern[str]:
-    try:
-        return re.compile(regex, re.IGNORECASE)
-    except re.error as error:
-        raise Invalid(f"regex {regex!r}: {error}") from error
+    return re.compile(regex, re.IGNORECASE)

@@ -1,26 +1,61 @@
 """What must stand in a line, letter by letter, for a regex to match it: the cheap search before the regex."""
 
 import re
+from collections.abc import Callable, Iterator
 
 from midwatch.domain.errors import Invalid
 
 MINIMUM = 3
+Literals = frozenset[str]
 _QUANTIFIER = re.compile(r"[*+?]\??|\{(\d*)(,\d*)?\}\??")
+_GROUP = re.compile(r"\((?:\?:|\?-?[a-z]+:|\?P<\w+>|(?!\?))")
 
 
-def required_literals(regex: str) -> tuple[str, ...]:
-    """The longest literal run of each top-level alternative of ``regex``, in lower case.
+def required_literals(regex: str, telling: Callable[[str], bool]) -> Literals:
+    """Lower-case texts of which every matching line holds at least one.
 
-    A line without any of them cannot match. Groups and classes count as gaps. Raises :class:`Invalid` where an
-    alternative has no run of :data:`MINIMUM` characters, since that would have to be tried on every line.
+    For each alternative that is a run of plain characters, or one for each branch of a group. ``telling`` says which
+    texts are worth searching for; of several choices those are taken, then the longest. Raises :class:`Invalid` where
+    an alternative has none of :data:`MINIMUM` characters, since it would have to be tried on every line.
     """
-    found = []
+    found = _required(regex, telling)
+    if found is None or min(map(len, found)) < MINIMUM:
+        raise Invalid(f"regex {regex!r} holds no {MINIMUM} literal characters in a row in each alternative")
+    return found
+
+
+def _required(regex: str, telling: Callable[[str], bool]) -> Literals | None:
+    chosen: Literals = frozenset()
     for branch in _branches(regex):
-        best = max(_runs(branch), key=len, default="")
-        if len(best) < MINIMUM:
-            raise Invalid(f"regex {branch!r} holds no {MINIMUM} literal characters in a row outside groups")
-        found.append(best.lower())
-    return tuple(found)
+        choices = list(_choices(branch, telling))
+        if not choices:
+            return None
+        chosen |= max(choices, key=lambda texts: (all(map(telling, texts)), min(map(len, texts)), -len(texts)))
+    return chosen
+
+
+def _choices(branch: str, telling: Callable[[str], bool]) -> Iterator[Literals]:
+    """Every set of texts of which one must stand in what ``branch`` matches."""
+    run, position = "", 0
+    while position < len(branch):
+        end = _next(branch, position)
+        atom = branch[position:end]
+        quantifier = _QUANTIFIER.match(branch, end)
+        needed = not quantifier or quantifier[0][0] == "+"
+        literal = _literal(atom)
+        if literal and not quantifier:
+            run += literal
+        else:
+            if literal and needed:
+                run += literal
+            if run:
+                yield frozenset((run.lower(),))
+            run = ""
+            if needed and (head := _GROUP.match(atom)) and (inner := _required(atom[head.end() : -1], telling)):
+                yield inner
+        position = quantifier.end() if quantifier else end
+    if run:
+        yield frozenset((run.lower(),))
 
 
 def _branches(regex: str) -> list[str]:
@@ -32,22 +67,6 @@ def _branches(regex: str) -> list[str]:
             start = position + 1
         position = _next(regex, position)
     return [*parts, regex[start:]]
-
-
-def _runs(branch: str) -> list[str]:
-    runs, run, position = [], "", 0
-    while position < len(branch):
-        end = _next(branch, position)
-        literal = _literal(branch[position:end])
-        quantifier = _QUANTIFIER.match(branch, end)
-        if literal and not quantifier:
-            run += literal
-        else:
-            # A repeated character may be absent; one that must come at least once still ends the run.
-            runs.append(run + literal if quantifier and quantifier[0][0] == "+" else run)
-            run = ""
-        position = quantifier.end() if quantifier else end
-    return [*runs, run]
 
 
 def _next(regex: str, position: int) -> int:

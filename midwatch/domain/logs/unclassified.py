@@ -10,6 +10,9 @@ from midwatch.domain.logs.levels import ERROR, FATAL, INFO, level_of
 from midwatch.domain.logs.lines import Lines
 from midwatch.domain.logs.stacks import exception_name
 
+_SEVERE = (b"err", b"fatal", b"exception", b"panic", b"crit", b"severe", b"emerg", b"fail", b"alert")
+TRIED = 1_000
+"""Lines looked at for one such text."""
 _VARIABLE = re.compile(r"\"[^\"]*\"|'[^']*'|\b[\w.-]*\d[\w.:-]*\b|[/\\][\w./\\-]+")
 _WORD = re.compile(r"[A-Za-z][A-Za-z_]{3,18}")
 _MESSAGE = re.compile(r"(?:\"(?:msg|message|error|err|exception|event)\"\s*:\s*\"|\b(?:msg|err|error)=\"?)([^\"]{8,})")
@@ -32,12 +35,13 @@ class Template(msgspec.Struct, frozen=True):
     level: int
 
 
-def severe_templates(lines: Lines, candidates: Sequence[int]) -> tuple[Template, ...]:
-    """Group the candidates that claim level error or above, or that name an exception, in order of appearance."""
+def severe_templates(lines: Lines) -> tuple[Template, ...]:
+    """Group the lines that claim level error or above, or that name an exception, in order of appearance."""
+    rows = sorted({row for text in _SEVERE for row in lines.kinds.rows(text, TRIED)})
     first: dict[str, int] = {}
     counts: Counter[str] = Counter()
     levels: dict[str, int] = {}
-    for number in candidates:
+    for number in (lines.shown[row] for row in rows):
         text = lines.text(number)
         level = level_of(text)
         if level is None and exception_name(text) and not text[:1].isspace():
