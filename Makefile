@@ -8,7 +8,7 @@ export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help install run test check format doctor bench kill-walk demo-check lock image clean \
-        compose image lint types unit catalog contract integration ray e2e chaos
+        compose image lint types unit catalog contract integration ray e2e chaos system
 
 help: ## this page
 	@echo "Midwatch: the night watch over Kubernetes"
@@ -56,6 +56,9 @@ e2e: install ## the whole line, alert to resolved
 
 chaos: install ## a seeded slice of the kill walk
 	$(PYTEST) -q tests/chaos --timeout=180
+
+system: install ## against Debian's Redis, Prometheus, Alertmanager and Chromium; what is missing is skipped
+	$(PYTEST) -q tests/system --timeout=180
 
 kill-walk: install ## kill every process between every two journal entries (long)
 	$(BIN)/python tests/chaos/kill_walk.py

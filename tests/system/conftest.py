@@ -1,0 +1,30 @@
+"""Programs that come from the system: found on PATH, else the test is skipped, or fails where they are promised."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+Tool = Callable[[str], str]
+
+
+@pytest.fixture
+def tool() -> Tool:
+    """The path of a program. `.ci/run` sets SYSTEM_TOOLS=required: there a missing one is a fault."""
+
+    def find(name: str) -> str:
+        path = shutil.which(name)
+        if path is None:
+            missing = pytest.fail if os.environ.get("SYSTEM_TOOLS") == "required" else pytest.skip
+            missing(f"{name} is not installed here")
+        return str(path)
+
+    return find
+
+
+@pytest.fixture
+def root() -> Path:
+    return ROOT
