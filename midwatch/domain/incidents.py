@@ -195,7 +195,7 @@ def _changes(incident: Incident, event: ev.AnyEvent, at: datetime) -> dict[str, 
             execution = Execution(id=event.execution, digest=event.digest, started_at=at)
             return {"execution": execution} | _state(State.ACTING, event)
         case ev.Resolved() | ev.Escalated() | ev.Closed():
-            return _ended(event, at)
+            return _ended(incident, event, at)
         case ev.ToolCalled():
             return {}
         case _:
@@ -298,10 +298,14 @@ def _record(execution: Execution, record: StepRecord) -> dict[str, object]:
     return {"execution": msgspec.structs.replace(execution, steps=steps)}
 
 
-def _ended(event: ev.Resolved | ev.Escalated | ev.Closed, at: datetime) -> dict[str, object]:
+def _ended(incident: Incident, event: ev.Resolved | ev.Escalated | ev.Closed, at: datetime) -> dict[str, object]:
     states = {ev.Resolved: State.RESOLVED, ev.Escalated: State.ESCALATED, ev.Closed: State.CLOSED}
     state = states[type(event)]
-    return {"outcome": event.detail, "ended_at": at if state.final else None} | _state(state, event)
+    changes = {"outcome": event.detail, "ended_at": at if state.final else None} | _state(state, event)
+    if incident.approval is not None and incident.approval.outcome is None:
+        # Nothing would follow from an answer any more: a question must not outlive what it was about.
+        changes |= {"approval": _request(incident, outcome=ApprovalOutcome.VOID)}
+    return changes
 
 
 def _state(state: State, event: ev.Event) -> dict[str, object]:

@@ -1,0 +1,148 @@
+"""The inbox in PostgreSQL: each signal once, in the order it came, until it is settled."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import exists, func, select, text, update
+
+from midwatch.adapters.store import tables as t
+from midwatch.adapters.store.database import Database
+from midwatch.domain.ids import IncidentId, SignalId
+from midwatch.domain.reasons import Reason
+from midwatch.domain.signals import Signal, SignalStatus
+from midwatch.services.ports import PendingSignal, Receipt, SignalRow
+
+_signal = msgspec.json.Decoder(Signal)
+
+# One array a column: the statement's text, hence its plan, is the same for any number of signals. Rows are locked in
+# the order of their delivery, here and in _SETTLE: who touches the same signals waits, but never in a ring.
+_PUT = text("""
+    INSERT INTO signals (id, delivery, episode, identity, source, cluster, status, received_at, due_at, place, repeats,
+                         data)
+    SELECT id, delivery, episode, identity, source, cluster, status, received_at, received_at, place, repeats, data
+      FROM unnest(CAST(:id AS text[]), CAST(:delivery AS bytea[]), CAST(:episode AS bytea[]), CAST(:identity AS text[]),
+                  CAST(:source AS text[]), CAST(:cluster AS text[]), CAST(:status AS text[]),
+                  CAST(:received_at AS timestamptz[]), CAST(:place AS int[]), CAST(:repeats AS int[]),
+                  CAST(:data AS json[]))
+           AS new(id, delivery, episode, identity, source, cluster, status, received_at, place, repeats, data)
+     ORDER BY delivery
+    ON CONFLICT (delivery) DO UPDATE SET repeats = signals.repeats + excluded.repeats + 1
+    RETURNING id, delivery, repeats
+""")
+
+_SETTLE = text("""
+    WITH locked AS (
+        SELECT id FROM signals WHERE id = ANY(CAST(:ids AS text[])) ORDER BY delivery FOR UPDATE
+    )
+    UPDATE signals SET settled = true, outcome = new.outcome, incident_id = new.incident
+      FROM unnest(CAST(:ids AS text[]), CAST(:outcomes AS text[]), CAST(:incidents AS text[]))
+           AS new(id, outcome, incident)
+      JOIN locked ON locked.id = new.id
+     WHERE signals.id = new.id
+""")
+
+
+class PostgresInbox:
+    """See :class:`midwatch.services.ports.Inbox`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(self, signals: Sequence[Signal]) -> tuple[Receipt, ...]:
+        if not signals:
+            return ()
+        deliveries = [t.digest(signal.delivery) for signal in signals]
+        first: dict[bytes, int] = {}
+        repeats: dict[bytes, int] = {}
+        for place, delivery in enumerate(deliveries):
+            first.setdefault(delivery, place)
+            repeats[delivery] = repeats.get(delivery, -1) + 1
+        fresh = [(place, delivery, signals[place]) for delivery, place in first.items()]
+        columns = {
+            "id": [signal.id for _, _, signal in fresh],
+            "delivery": [delivery for _, delivery, _ in fresh],
+            "episode": [t.digest(signal.episode) for _, _, signal in fresh],
+            "identity": [t.plain(signal.identity) for _, _, signal in fresh],
+            "source": [t.plain(signal.source) for _, _, signal in fresh],
+            "cluster": [t.plain(signal.cluster) for _, _, signal in fresh],
+            "status": [signal.status.value for _, _, signal in fresh],
+            "received_at": [signal.received_at for _, _, signal in fresh],
+            "place": [place for place, _, _ in fresh],
+            "repeats": [repeats[delivery] for _, delivery, _ in fresh],
+            "data": [msgspec.json.encode(signal).decode() for _, _, signal in fresh],
+        }
+        async with self._database.begin() as connection:
+            rows = {row.delivery: row for row in await connection.execute(_PUT, columns)}
+        # A new row counts the repeats within this call only; one that was there has counted this call on top.
+        return tuple(
+            Receipt(
+                SignalId(rows[delivery].id), first[delivery] == place and rows[delivery].repeats == repeats[delivery]
+            )
+            for place, delivery in enumerate(deliveries)
+        )
+
+    async def pending(self, *, now: datetime, limit: int = 500) -> tuple[PendingSignal, ...]:
+        s = t.signals.c
+        query = select(s.data, s.due_at, s.looks).where(~s.settled, s.due_at <= now)
+        async with self._database.begin() as connection:
+            rows = (await connection.execute(query.order_by(s.received_at, s.place, s.id).limit(limit))).all()
+        return tuple(PendingSignal(_signal.decode(row.data), row.due_at, row.looks) for row in rows)
+
+    async def settle(self, outcomes: Sequence[tuple[SignalId, Reason, IncidentId | None]]) -> None:
+        if not outcomes:
+            return
+        columns = {
+            "ids": [signal for signal, _, _ in outcomes],
+            "outcomes": [reason.value for _, reason, _ in outcomes],
+            "incidents": [incident for _, _, incident in outcomes],
+        }
+        async with self._database.begin() as connection:
+            await connection.execute(_SETTLE, columns)
+
+    async def defer(self, signal_id: SignalId, due: datetime) -> None:
+        s = t.signals.c
+        later = update(t.signals).where(s.id == signal_id, ~s.settled).values(due_at=due, looks=s.looks + 1)
+        async with self._database.begin() as connection:
+            await connection.execute(later)
+
+    async def resolved_since(self, episode: str) -> bool:
+        s = t.signals.c
+        query = select(exists().where(s.episode == t.digest(episode), s.status == SignalStatus.RESOLVED.value))
+        async with self._database.begin() as connection:
+            return bool((await connection.execute(query)).scalar())
+
+    async def incident_of(self, episode: str) -> IncidentId | None:
+        s = t.signals.c
+        firing = (s.episode == t.digest(episode), s.status == SignalStatus.FIRING.value)
+        query = select(s.incident_id).where(*firing, s.incident_id.is_not(None))
+        async with self._database.begin() as connection:
+            found = (await connection.execute(query.order_by(s.received_at.desc()).limit(1))).scalar()
+        return None if found is None else IncidentId(found)
+
+    async def depth(self) -> int:
+        query = select(func.count()).select_from(t.signals).where(~t.signals.c.settled)
+        async with self._database.begin() as connection:
+            return int((await connection.execute(query)).scalar_one())
+
+    async def active(self, *, source: str, cluster: str) -> tuple[Signal, ...]:
+        s, later = t.signals.c, t.signals.alias("later")
+        told = exists().where(later.c.episode == s.episode, later.c.status == SignalStatus.RESOLVED.value)
+        mine = (s.source == source, s.cluster == cluster, s.status == SignalStatus.FIRING.value, ~told)
+        query = select(s.data).where(*mine).order_by(s.received_at, s.place, s.id)
+        async with self._database.begin() as connection:
+            rows = (await connection.execute(query)).scalars().all()
+        return tuple({signal.episode: signal for signal in map(_signal.decode, rows)}.values())
+
+    async def recent(self, *, limit: int = 100) -> tuple[SignalRow, ...]:
+        s = t.signals.c
+        query = select(s.data, s.settled, s.outcome, s.incident_id)
+        query = query.order_by(s.received_at.desc(), s.place.desc(), s.id.desc()).limit(limit)
+        async with self._database.begin() as connection:
+            rows = (await connection.execute(query)).all()
+        return tuple(
+            SignalRow(
+                signal=_signal.decode(row.data), settled=row.settled, outcome=row.outcome, incident=row.incident_id
+            )
+            for row in rows
+        )

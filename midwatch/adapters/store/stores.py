@@ -1,0 +1,36 @@
+"""The six stores of one process over one database."""
+
+from dataclasses import dataclass
+
+from midwatch.adapters.store.cards import PostgresCards
+from midwatch.adapters.store.clicks import PostgresClicks
+from midwatch.adapters.store.database import Database
+from midwatch.adapters.store.inbox import PostgresInbox
+from midwatch.adapters.store.journal import PostgresJournal
+from midwatch.adapters.store.leases import PostgresLeases
+from midwatch.adapters.store.work import PostgresWork
+from midwatch.services.ports import CardBox, ClickBox, Inbox, Journal, Leases, WorkQueue
+
+
+@dataclass(frozen=True)
+class Stores:
+    """One of each port of ``midwatch.services.ports``."""
+
+    journal: Journal
+    work: WorkQueue
+    inbox: Inbox
+    clicks: ClickBox
+    leases: Leases
+    cards: CardBox
+
+
+def open_stores(database: Database) -> Stores:
+    """Does no I/O; closing is the database's."""
+    return Stores(
+        journal=PostgresJournal(database),
+        work=PostgresWork(database),
+        inbox=PostgresInbox(database),
+        clicks=PostgresClicks(database),
+        leases=PostgresLeases(database),
+        cards=PostgresCards(database),
+    )

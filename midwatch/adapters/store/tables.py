@@ -1,0 +1,241 @@
+"""Every table of Midwatch. The migrations create them; a test holds both to be the same.
+
+Values live as msgspec JSON: ``json`` (text kept as it is, NUL escapes included, which ``jsonb`` would refuse) where a
+person may want to query, ``bytea`` for the snapshot that only Midwatch reads. What is looked up by a text of unbounded
+length (keys made of alert labels) is indexed by its digest, because an index row holds 2.7 kB at most.
+"""
+
+import hashlib
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Sequence,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.types import UserDefinedType
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class JsonText(UserDefinedType[str]):
+    """The ``json`` type, given and taken as text: encoding and decoding is msgspec's."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        return "JSON"
+
+
+class Id(Text):
+    """Ids compare byte by byte, so that a prefix of one is found by the index whatever the server's language."""
+
+    def __init__(self) -> None:
+        super().__init__(collation="C")
+
+
+Instant = DateTime(timezone=True)
+IS_OPEN = text("state NOT IN ('resolved', 'closed')")
+"""Literal, not by parameters, in the index and in queries: else a prepared plan could not use the partial index."""
+claim_token = Sequence("claim_token", metadata=metadata)
+lease_token = Sequence("lease_token", metadata=metadata)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", Id(), primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("key_digest", LargeBinary, nullable=False),
+    Column("cluster", Text, nullable=False),
+    Column("namespace", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("severity_rank", SmallInteger, nullable=False),
+    Column("condition", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("owner", JsonText, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("snapshot", LargeBinary, nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("active", Integer, nullable=False),
+    Column("members", Integer, nullable=False),
+    Index("uq_incidents_open_key", "key_digest", unique=True, postgresql_where=IS_OPEN),
+    Index("ix_incidents_updated_at", "updated_at"),
+)
+
+incident_events = Table(
+    "incident_events",
+    metadata,
+    Column("incident_id", Id(), ForeignKey("incidents.id"), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("data", JsonText, nullable=False),
+    PrimaryKeyConstraint("incident_id", "seq"),
+)
+
+work = Table(
+    "work",
+    metadata,
+    Column("incident_id", Id(), ForeignKey("incidents.id"), nullable=False),
+    Column("work", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("due_at", Instant),  # as decide() says; NULL: at once
+    Column("retry_at", Instant),  # after a failure; both must have come
+    Column("severity_rank", SmallInteger, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("claim_owner", Text),
+    Column("claim_token", BigInteger),
+    Column("claim_until", Instant),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("error", Text, nullable=False, server_default=text("''")),
+    PrimaryKeyConstraint("incident_id", "work"),
+)
+
+signals = Table(
+    "signals",
+    metadata,
+    Column("id", Id(), primary_key=True),
+    Column("delivery", LargeBinary, nullable=False),
+    Column("episode", LargeBinary, nullable=False),
+    Column("identity", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("cluster", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("looks", Integer, nullable=False, server_default=text("0")),
+    Column("settled", Boolean, nullable=False, server_default=text("false")),
+    Column("outcome", Text, nullable=False, server_default=text("''")),
+    Column("incident_id", Id()),
+    Column("repeats", Integer, nullable=False, server_default=text("0")),
+    Column("data", JsonText, nullable=False),
+    UniqueConstraint("delivery"),
+    Index("ix_signals_episode", "episode"),
+    Index("ix_signals_unsettled", "received_at", "place", postgresql_where=text("NOT settled")),
+    Index("ix_signals_received_at", "received_at"),
+)
+
+clicks = Table(
+    "clicks",
+    metadata,
+    Column("id", Id(), primary_key=True),
+    Column("approval_id", Id(), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("outcome", Text),
+    Column("sentence", Text, nullable=False, server_default=text("''")),
+    Column("data", JsonText, nullable=False),
+    Index("ix_clicks_unsettled", "at", "id", postgresql_where=text("outcome IS NULL")),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("resource", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("until", Instant, nullable=False),
+    Column("cooling", Boolean, nullable=False),
+)
+
+cards = Table(
+    "cards",
+    metadata,
+    Column("incident_id", Id(), ForeignKey("incidents.id"), nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("ref", Text, nullable=False, server_default=text("''")),
+    Column("seq", Integer, nullable=False, server_default=text("0")),
+    Column("digest", Text, nullable=False, server_default=text("''")),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("error", Text, nullable=False, server_default=text("''")),
+    Column("sent_at", Instant),
+    Column("next_at", Instant),
+    PrimaryKeyConstraint("incident_id", "channel"),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", Id(), primary_key=True),
+    Column("incident_id", Id(), ForeignKey("incidents.id"), nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("requested_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("decided_at", Instant),
+    Column("decided_by", Text, nullable=False, server_default=text("''")),
+    Column("data", JsonText, nullable=False),
+    Index("ix_approvals_requested_at", "requested_at"),
+    Index("ix_approvals_incident_id", "incident_id"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Id(), primary_key=True),
+    Column("channel", Text, nullable=False),
+    Column("channel_user", Text, nullable=False),
+    Column("name", Text, nullable=False, server_default=text("''")),
+    Column("model", Text, nullable=False, server_default=text("''")),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("channel", "channel_user"),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", Id(), primary_key=True),
+    Column("user_id", Id(), ForeignKey("users.id"), nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("title", Text, nullable=False, server_default=text("''")),
+    Column("model", Text, nullable=False, server_default=text("''")),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Index("ix_conversations_user_id", "user_id"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Id(), primary_key=True),
+    Column("conversation_id", Id(), ForeignKey("conversations.id"), nullable=False),
+    Column("role", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Index("ix_messages_conversation_id_at", "conversation_id", "at"),
+)
+
+
+def digest(text: str) -> bytes:
+    """16 bytes that stand for a text of any length in an index."""
+    return hashlib.blake2b(text.encode(errors="replace"), digest_size=16).digest()
+
+
+def plain(text: str) -> str:
+    """Text as PostgreSQL takes it: without NUL."""
+    return text.replace("\x00", "�")

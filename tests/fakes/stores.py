@@ -1,0 +1,427 @@
+"""The in-memory twin of the store: same ports, same semantics, shown to be so by the contract suite.
+
+``MemoryStore`` has one attribute a port. Set ``away`` to make every call raise ``Transient``, as a store that is down
+does. Calls yield to the event loop once, so that racing tasks do interleave; each is atomic after that.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import msgspec
+
+from midwatch.adapters.store.projection import STALE, Written, namespace_of, summary_of, the_one, write
+from midwatch.domain.approvals import ApprovalRequest, Click
+from midwatch.domain.errors import ClaimLost, Conflict, NotFound, Transient
+from midwatch.domain.events import AnyEvent, Entry
+from midwatch.domain.ids import ApprovalId, ClickId, IncidentId, IncidentKey, SignalId
+from midwatch.domain.incidents import Incident, Next, Work, decide
+from midwatch.domain.reasons import Reason
+from midwatch.domain.refs import Severity
+from midwatch.domain.signals import Signal, SignalStatus
+from midwatch.services.ports import (
+    CardRow,
+    Claim,
+    IncidentSummary,
+    Lease,
+    LeaseState,
+    PendingSignal,
+    Receipt,
+    SignalRow,
+)
+
+
+@dataclass
+class _WorkRow:
+    incident: IncidentId
+    next: Next
+    severity: Severity
+    created_at: datetime
+    retry_at: datetime | None = None
+    owner: str = ""
+    token: int | None = None
+    until: datetime | None = None
+    attempts: int = 0
+    error: str = ""
+
+    @property
+    def due(self) -> datetime:
+        return max(when for when in (self.next.due, self.retry_at, self.created_at) if when is not None)
+
+    def rank(self) -> tuple[int, datetime, str, str]:
+        return (-self.severity.rank, self.created_at, self.incident, self.next.work)
+
+
+@dataclass
+class _SignalRow:
+    signal: Signal
+    place: int
+    due: datetime
+    looks: int = 0
+    repeats: int = 0
+    settled: bool = False
+    outcome: str = ""
+    incident: IncidentId | None = None
+
+    def order(self) -> tuple[datetime, int, str]:
+        return (self.signal.received_at, self.place, self.signal.id)
+
+
+@dataclass
+class _ClickRow:
+    click: Click
+    judged: tuple[str, str] | None = None
+
+
+@dataclass
+class _Card:
+    row: CardRow
+    next_at: datetime | None = None
+    error: str = ""
+
+
+@dataclass
+class _Tables:
+    incidents: dict[IncidentId, Incident] = field(default_factory=dict)
+    entries: dict[IncidentId, list[Entry]] = field(default_factory=dict)
+    approvals: dict[ApprovalId, tuple[IncidentId, ApprovalRequest]] = field(default_factory=dict)
+    work: dict[tuple[IncidentId, Work], _WorkRow] = field(default_factory=dict)
+    signals: dict[str, _SignalRow] = field(default_factory=dict)
+    clicks: dict[ClickId, _ClickRow] = field(default_factory=dict)
+    leases: dict[str, Lease] = field(default_factory=dict)
+    cards: dict[tuple[IncidentId, str], _Card] = field(default_factory=dict)
+    token: int = 0
+    away: bool = False
+
+    async def enter(self) -> None:
+        await asyncio.sleep(0)
+        if self.away:
+            raise Transient("the database cannot be reached: switched off by a test", 0.01)
+
+    def next_token(self) -> int:
+        self.token += 1
+        return self.token
+
+
+class MemoryStore:
+    """All ports over one set of tables."""
+
+    def __init__(self) -> None:
+        self._tables = _Tables()
+        self.journal = MemoryJournal(self._tables)
+        self.work = MemoryWork(self._tables)
+        self.inbox = MemoryInbox(self._tables)
+        self.clicks = MemoryClicks(self._tables)
+        self.leases = MemoryLeases(self._tables)
+        self.cards = MemoryCards(self._tables)
+
+    @property
+    def away(self) -> bool:
+        """Whether the store is down."""
+        return self._tables.away
+
+    @away.setter
+    def away(self, value: bool) -> None:
+        self._tables.away = value
+
+
+class _Port:
+    def __init__(self, tables: _Tables) -> None:
+        self._tables = tables
+
+
+class MemoryJournal(_Port):
+    async def open(self, incident_id: IncidentId, events: Sequence[AnyEvent], *, at: datetime, by: str) -> Incident:
+        await self._tables.enter()
+        written = write(Incident(id=incident_id), events, at=at, by=by)
+        if incident_id in self._tables.incidents or self._open(written.incident.key) is not None:
+            raise Conflict(f"an incident is open already for {written.incident.key}")
+        self._store(written, at)
+        return written.incident
+
+    async def append(
+        self, incident: Incident, events: Sequence[AnyEvent], *, at: datetime, by: str, claim: Claim | None = None
+    ) -> Incident:
+        await self._tables.enter()
+        written = write(incident, events, at=at, by=by)
+        row = self._tables.work.get((claim.incident, claim.work)) if claim else None
+        if claim is not None and (row is None or row.token != claim.token):
+            raise ClaimLost(f"'{claim.work}' of incident {claim.incident} is no longer claimed by {claim.owner}")
+        stored = self._tables.incidents.get(incident.id)
+        if stored is None or stored.seq != incident.seq:
+            raise Conflict(f"incident {incident.id} was written by another after entry {incident.seq}")
+        if not written.incident.state.final and (other := self._open(incident.key)) and other.id != incident.id:
+            raise Conflict(f"another incident is open for {incident.key}")
+        self._store(written, at)
+        return written.incident
+
+    def _store(self, written: Written, at: datetime) -> None:
+        incident = written.incident
+        # Through JSON and back, as in the database: what does not survive that must fail here too.
+        self._tables.incidents[incident.id] = msgspec.json.decode(msgspec.json.encode(incident), type=Incident)
+        for entry in written.entries:
+            self._tables.entries.setdefault(incident.id, []).append(
+                msgspec.json.decode(msgspec.json.encode(entry), type=Entry)
+            )
+        for request in written.approvals:
+            self._tables.approvals[request.id] = (incident.id, request)
+        following = {item.work: item for item in decide(incident)}
+        for work in Work:
+            place, row = (incident.id, work), self._tables.work.get((incident.id, work))
+            if work not in following:
+                self._tables.work.pop(place, None)
+            elif row is None:
+                self._tables.work[place] = _WorkRow(incident.id, following[work], incident.severity, at)
+            else:
+                row.next, row.severity = following[work], incident.severity
+
+    async def read(self, incident_id: IncidentId) -> Incident:
+        await self._tables.enter()
+        return self._tables.incidents[IncidentId(_find(self._tables.incidents, incident_id, "incident"))]
+
+    async def entries(self, incident_id: IncidentId, *, after: int = 0, limit: int = 1000) -> tuple[Entry, ...]:
+        await self._tables.enter()
+        return tuple(self._tables.entries.get(incident_id, ())[after : after + limit])
+
+    async def find_open(self, key: IncidentKey) -> Incident | None:
+        await self._tables.enter()
+        return self._open(key)
+
+    def _open(self, key: IncidentKey) -> Incident | None:
+        return next((i for i in self._tables.incidents.values() if i.key == key and not i.state.final), None)
+
+    async def recent(
+        self, *, open_only: bool = False, limit: int = 100, namespace: str = ""
+    ) -> tuple[IncidentSummary, ...]:
+        await self._tables.enter()
+        found = [
+            summary_of(incident)
+            for incident in self._tables.incidents.values()
+            if not (open_only and incident.state.final) and namespace in ("", namespace_of(incident))
+        ]
+        return tuple(sorted(found, key=lambda row: (row.updated_at, row.id), reverse=True)[:limit])
+
+    async def find_approval(self, approval_id: ApprovalId) -> tuple[Incident, ApprovalRequest]:
+        await self._tables.enter()
+        found = ApprovalId(_find(self._tables.approvals, approval_id, "approval"))
+        incident_id, request = self._tables.approvals[found]
+        return self._tables.incidents[incident_id], request
+
+    async def approvals(
+        self, *, open_only: bool = True, limit: int = 100
+    ) -> tuple[tuple[Incident, ApprovalRequest], ...]:
+        await self._tables.enter()
+        found = [
+            (self._tables.incidents[incident_id], request)
+            for incident_id, request in self._tables.approvals.values()
+            if not (open_only and request.outcome)
+        ]
+        return tuple(sorted(found, key=lambda pair: (pair[1].requested_at, pair[1].id), reverse=True)[:limit])
+
+
+def _find(known: Iterable[str], wanted: str, what: str) -> str:
+    ids = [found for found in known if found == wanted or (len(wanted) >= 8 and found.startswith(wanted))]
+    if not ids:
+        raise NotFound(f"there is no {what} {wanted}")
+    return the_one(ids, wanted, what)
+
+
+class MemoryWork(_Port):
+    async def claim(
+        self, works: Sequence[Work], *, owner: str, now: datetime, ttl: timedelta, limit: int = 1
+    ) -> tuple[Claim, ...]:
+        await self._tables.enter()
+        free = [
+            row
+            for (_, work), row in self._tables.work.items()
+            if work in works and (row.due <= now or _at_once(row)) and (row.until is None or row.until <= now)
+        ]
+        claims = []
+        for row in sorted(free, key=_WorkRow.rank)[:limit]:
+            row.owner, row.token, row.until = owner, self._tables.next_token(), now + ttl
+            row.attempts += 1
+            claims.append(Claim(row.incident, row.next.work, owner, row.token, row.until, row.attempts))
+        return tuple(claims)
+
+    async def renew(self, claim: Claim, *, now: datetime, ttl: timedelta) -> Claim:
+        await self._tables.enter()
+        row = self._held(claim)
+        if row is None:
+            raise ClaimLost(f"'{claim.work}' of incident {claim.incident} is no longer claimed by {claim.owner}")
+        row.until = now + ttl
+        return msgspec.structs.replace(claim, until=row.until)
+
+    async def release(self, claim: Claim, *, retry_at: datetime | None = None, error: str = "") -> None:
+        await self._tables.enter()
+        if (row := self._held(claim)) is not None:
+            row.owner, row.token, row.until, row.retry_at, row.error = "", None, None, retry_at, error
+
+    async def abandon(self, owner: str) -> int:
+        await self._tables.enter()
+        held = [row for row in self._tables.work.values() if row.owner == owner]
+        for row in held:
+            row.owner, row.token, row.until = "", None, None
+        return len(held)
+
+    async def next_due(self, works: Sequence[Work], *, now: datetime) -> datetime | None:
+        await self._tables.enter()
+        rows = [row for (_, work), row in self._tables.work.items() if work in works]
+        dues = [max(row.due, row.until) if row.until and row.until > now else row.due for row in rows]
+        return min(dues, default=None)
+
+    def _held(self, claim: Claim) -> _WorkRow | None:
+        row = self._tables.work.get((claim.incident, claim.work))
+        return row if row is not None and row.token == claim.token else None
+
+
+class MemoryInbox(_Port):
+    async def put(self, signals: Sequence[Signal]) -> tuple[Receipt, ...]:
+        await self._tables.enter()
+        receipts = []
+        for place, signal in enumerate(signals):
+            known = self._tables.signals.get(signal.delivery)
+            if known is None:
+                self._tables.signals[signal.delivery] = _SignalRow(signal, place, signal.received_at)
+            else:
+                known.repeats += 1
+            receipts.append(Receipt(known.signal.id if known else signal.id, known is None))
+        return tuple(receipts)
+
+    async def pending(self, *, now: datetime, limit: int = 500) -> tuple[PendingSignal, ...]:
+        await self._tables.enter()
+        rows = [row for row in self._tables.signals.values() if not row.settled and row.due <= now]
+        rows = sorted(rows, key=_SignalRow.order)[:limit]
+        return tuple(PendingSignal(row.signal, row.due, row.looks) for row in rows)
+
+    async def settle(self, outcomes: Sequence[tuple[SignalId, Reason, IncidentId | None]]) -> None:
+        await self._tables.enter()
+        told = {signal: (reason, incident) for signal, reason, incident in outcomes}
+        for row in self._tables.signals.values():
+            if row.signal.id in told:
+                reason, row.incident = told[row.signal.id]
+                row.settled, row.outcome = True, reason.value
+
+    async def defer(self, signal_id: SignalId, due: datetime) -> None:
+        await self._tables.enter()
+        for row in self._tables.signals.values():
+            if row.signal.id == signal_id and not row.settled:
+                row.due, row.looks = due, row.looks + 1
+
+    async def resolved_since(self, episode: str) -> bool:
+        await self._tables.enter()
+        return self._resolved(episode)
+
+    async def incident_of(self, episode: str) -> IncidentId | None:
+        await self._tables.enter()
+        rows = [row for row in self._episode(episode, SignalStatus.FIRING) if row.incident is not None]
+        return max(rows, key=_SignalRow.order).incident if rows else None
+
+    async def depth(self) -> int:
+        await self._tables.enter()
+        return sum(not row.settled for row in self._tables.signals.values())
+
+    async def active(self, *, source: str, cluster: str) -> tuple[Signal, ...]:
+        await self._tables.enter()
+        rows = [
+            row
+            for row in self._tables.signals.values()
+            if (row.signal.source, row.signal.cluster) == (source, cluster)
+            and row.signal.status is SignalStatus.FIRING
+            and not self._resolved(row.signal.episode)
+        ]
+        return tuple({row.signal.episode: row.signal for row in sorted(rows, key=_SignalRow.order)}.values())
+
+    async def recent(self, *, limit: int = 100) -> tuple[SignalRow, ...]:
+        await self._tables.enter()
+        rows = sorted(self._tables.signals.values(), key=_SignalRow.order, reverse=True)[:limit]
+        return tuple(
+            SignalRow(signal=row.signal, settled=row.settled, outcome=row.outcome, incident=row.incident)
+            for row in rows
+        )
+
+    def _resolved(self, episode: str) -> bool:
+        return bool(self._episode(episode, SignalStatus.RESOLVED))
+
+    def _episode(self, episode: str, status: SignalStatus) -> list[_SignalRow]:
+        rows = self._tables.signals.values()
+        return [row for row in rows if row.signal.episode == episode and row.signal.status is status]
+
+
+class MemoryClicks(_Port):
+    async def put(self, click: Click) -> bool:
+        await self._tables.enter()
+        if click.id in self._tables.clicks:
+            return False
+        self._tables.clicks[click.id] = _ClickRow(click)
+        return True
+
+    async def pending(self, *, limit: int = 100) -> tuple[Click, ...]:
+        await self._tables.enter()
+        waiting = [row.click for row in self._tables.clicks.values() if row.judged is None]
+        return tuple(sorted(waiting, key=lambda click: (click.at, click.id))[:limit])
+
+    async def settle(self, click_id: ClickId, *, outcome: str, sentence: str) -> None:
+        await self._tables.enter()
+        row = self._tables.clicks.get(click_id)
+        if row is not None and row.judged is None:
+            row.judged = (outcome, sentence)
+
+    async def outcome(self, click_id: ClickId) -> tuple[str, str] | None:
+        await self._tables.enter()
+        row = self._tables.clicks.get(click_id)
+        return row.judged if row else None
+
+
+class MemoryLeases(_Port):
+    async def acquire(self, resource: str, *, holder: str, now: datetime, ttl: timedelta) -> Lease:
+        await self._tables.enter()
+        known = self._tables.leases.get(resource)
+        if known is not None and known.holder != holder and known.until > now:
+            return known
+        token = known.token if known is not None and known.holder == holder else self._tables.next_token()
+        lease = Lease(resource, LeaseState.BUSY, holder, token, now + ttl)
+        self._tables.leases[resource] = lease
+        return msgspec.structs.replace(lease, state=LeaseState.HELD)
+
+    async def release(self, resource: str, *, holder: str, now: datetime, cooldown: timedelta) -> None:
+        await self._tables.enter()
+        known = self._tables.leases.get(resource)
+        if known is not None and known.holder == holder and known.state is LeaseState.BUSY:
+            cooling = msgspec.structs.replace(known, state=LeaseState.COOLING, until=now + cooldown)
+            self._tables.leases[resource] = cooling
+
+
+class MemoryCards(_Port):
+    async def due(self, channel: str, *, now: datetime, limit: int = 50) -> tuple[CardRow, ...]:
+        await self._tables.enter()
+        found = []
+        for incident in self._tables.incidents.values():
+            blank = _Card(CardRow(incident=incident.id, channel=channel))
+            card = self._tables.cards.get((incident.id, channel), blank)
+            behind = incident.seq > card.row.seq and (card.next_at is None or card.next_at <= now)
+            news = card.row.seq > 0 or incident.ended_at is None or incident.ended_at > now - STALE
+            if behind and news and incident.updated_at is not None:
+                found.append((incident.updated_at, incident.id, card.row))
+        return tuple(row for _, _, row in sorted(found, key=lambda item: item[:2])[:limit])
+
+    async def sent(self, card: CardRow, *, at: datetime) -> None:
+        await self._tables.enter()
+        row = msgspec.structs.replace(card, attempts=0)
+        self._tables.cards[(card.incident, card.channel)] = _Card(row)
+
+    async def failed(self, card: CardRow, *, error: str, retry_at: datetime) -> None:
+        await self._tables.enter()
+        place = (card.incident, card.channel)
+        known = self._tables.cards.get(place, _Card(CardRow(incident=card.incident, channel=card.channel)))
+        row = msgspec.structs.replace(known.row, attempts=card.attempts + 1)
+        self._tables.cards[place] = _Card(row, retry_at, error)
+
+    async def get(self, incident_id: IncidentId, channel: str) -> CardRow | None:
+        await self._tables.enter()
+        card = self._tables.cards.get((incident_id, channel))
+        return card.row if card else None
+
+
+def _at_once(row: _WorkRow) -> bool:
+    return row.next.due is None and row.retry_at is None
