@@ -4,11 +4,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
 
+from serve.boards import Boards
 from serve.dependencies import OpenEdge
 from serve.limits import Shedder
+from serve.pages import STATIC, Pages
 from serve.problems import install_problems
-from serve.routes import alerts, approvals, health, incidents
+from serve.routes import alerts, approvals, console, health, incidents
 from serve.security import SecurityHeaders
 
 
@@ -20,12 +23,16 @@ def build_api(open_edge: OpenEdge) -> FastAPI:
         async with open_edge() as edge:
             app.state.edge = edge
             app.state.shedder = Shedder(edge.inbox, edge.clock, edge.limits.inbox_depth)
+            app.state.boards = Boards(edge)
+            app.state.pages = Pages()
             yield
 
     # Interactive docs load scripts from elsewhere, which the content policy forbids; docs/api.md says it in words.
     app = FastAPI(title="Midwatch", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(SecurityHeaders)
     install_problems(app)
-    for routes in (health, alerts, incidents, approvals):
+    app.add_exception_handler(console.LoginNeeded, console.to_login)
+    for routes in (health, alerts, incidents, approvals, console):
         app.include_router(routes.router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app

@@ -2,23 +2,30 @@
 
 import msgspec
 
-from midwatch.domain.approvals import Choice, Click
+from midwatch.domain.approvals import Choice, Click, DecisionKind
 from midwatch.domain.ids import ApprovalId, ClickId, IncidentId
 from serve.bodies import Answer
 from serve.dependencies import Edge
 
 _LOOK_S = 0.1
 PENDING = "pending"
+MOVED = (DecisionKind.APPROVED, DecisionKind.REJECTED, DecisionKind.VOTED, DecisionKind.NEEDS_CONFIRMATION)
+"""Outcomes of an answer that counted."""
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """What became of an answer: ``outcome`` is the broker's word, ``pending`` while it has none."""
+    """What became of an answer: ``outcome`` is a :class:`DecisionKind`, or ``pending`` while it is not judged."""
 
     outcome: str
     sentence: str
     click: ClickId
     approval: ApprovalId
     incident: IncidentId
+
+    @property
+    def counted(self) -> bool:
+        """Whether the answer moved something, or was given before."""
+        return self.outcome in (*MOVED, DecisionKind.REPEATED)
 
 
 async def decide(edge: Edge, approval_id: str, choice: Choice, answer: Answer, *, user: str, channel: str) -> Judgement:

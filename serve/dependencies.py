@@ -75,8 +75,8 @@ OpenEdge = Callable[[], AbstractAsyncContextManager[Edge]]
 """Opens what the edge needs, closes it in order. Must not fail because a store is away: the edge then answers 503."""
 
 
-def edge_of(request: Request) -> Edge:
-    """The replica's edge, put into the app's state by its lifespan."""
+async def edge_of(request: Request) -> Edge:
+    """The replica's edge, put into the app's state by its lifespan. Async, as all dependencies: no thread is needed."""
     edge: Edge = request.app.state.edge
     return edge
 

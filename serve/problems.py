@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from midwatch.domain.errors import Conflict, Invalid, MidwatchError, NotFound, Permanent, Refused, Transient
-from midwatch.telemetry import mask
+from midwatch.domain.masking import mask
 
 log = logging.getLogger(__name__)
 

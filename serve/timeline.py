@@ -1,6 +1,6 @@
 """A journal in words that a person understands at three in the morning."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
@@ -11,7 +11,11 @@ from midwatch.domain.reasons import Reason
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry for people; ``tone`` is ``info``, ``work``, ``good``, ``bad`` or ``ask``, ``why`` the reason in words."""
+    """One entry for people.
+
+    ``tone`` is ``info``, ``work``, ``good``, ``bad`` or ``ask``; ``why`` is the reason in words; ``more`` is long text
+    that is shown on demand.
+    """
 
     seq: int
     at: datetime
@@ -21,8 +25,11 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     detail: str = ""
     why: str = ""
+    more: str = ""
     tone: str = "info"
 
+
+_LONGEST = 8000
 
 _WHY = {
     Reason.RULE_MATCHED: "a rule asks for it",
@@ -75,6 +82,7 @@ def moment_of(entry: ev.Entry) -> Moment:
         title=title,
         detail=detail,
         why=_WHY.get(entry.event.reason, ""),
+        more=entry.event.output[:_LONGEST] if isinstance(entry.event, ev.ToolCalled) else "",
         tone=tone,
     )
 
@@ -172,16 +180,3 @@ def _told_of_execution(event: ev.AnyEvent) -> tuple[str, str, str]:
 
 def _short(text: str) -> str:
     return text if len(text) <= 240 else f"{text[:240]}…"
-
-
-def age(span: timedelta) -> str:
-    """A length of time in at most two units: ``42 s``, ``3 min``, ``2 h 10 min``, ``4 d``."""
-    seconds = max(0, int(span.total_seconds()))
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min"
-    if seconds < 86400:
-        minutes = seconds % 3600 // 60
-        return f"{seconds // 3600} h" + (f" {minutes} min" if minutes else "")
-    return f"{seconds // 86400} d"

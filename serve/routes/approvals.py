@@ -5,12 +5,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from midwatch.domain.approvals import ApprovalRequest, Choice
+from midwatch.domain.approvals import ApprovalRequest, Choice, DecisionKind
 from midwatch.domain.errors import Invalid
 from midwatch.domain.ids import ApprovalId
 from midwatch.domain.incidents import Incident
 from serve.bodies import read_answer
-from serve.decisions import PENDING, decide
+from serve.decisions import PENDING, Judgement, decide
 from serve.dependencies import TheEdge
 from serve.schemas.plain import JsonValue, json_response, plain
 from serve.security import TheCaller, authorised, within_rate
@@ -37,13 +37,25 @@ async def approval(edge: TheEdge, approval_id: str) -> Response:
 
 @router.post("/{approval_id}/{choice}")
 async def answer(request: Request, edge: TheEdge, caller: TheCaller, approval_id: str, choice: str) -> Response:
-    """Approve, confirm or reject. Stored first; 200 with the judgement, or 202 while there is none."""
+    """Approve, confirm or reject. Stored first, then judged.
+
+    200 where it counted, 202 while it is not judged, 403 where this user may not, 409 where it came to nothing (too
+    late, another plan, decided already). The body is the judgement in every case.
+    """
     if choice not in tuple(Choice):
         raise Invalid(f"answer with {', '.join(Choice)}, not {choice[:40]}")
     given = await read_answer(request)
     channel = "console" if caller.csrf else "api"
     judged = await decide(edge, approval_id, Choice(choice), given, user=caller.user, channel=channel)
-    return json_response(judged, HTTPStatus.ACCEPTED if judged.outcome == PENDING else HTTPStatus.OK)
+    return json_response(judged, _status(judged))
+
+
+def _status(judged: Judgement) -> HTTPStatus:
+    if judged.outcome == PENDING:
+        return HTTPStatus.ACCEPTED
+    if judged.outcome == DecisionKind.NOT_ALLOWED:
+        return HTTPStatus.FORBIDDEN
+    return HTTPStatus.OK if judged.counted else HTTPStatus.CONFLICT
 
 
 def _approval(incident: Incident, request: ApprovalRequest) -> dict[str, JsonValue]:

@@ -26,7 +26,7 @@ _Labels = Annotated[dict[str, str], msgspec.Meta(max_length=_MAX_LABELS)]
 
 class _Alert(msgspec.Struct, frozen=True, rename="camel"):
     labels: _Labels
-    status: Literal["firing", "resolved"]
+    status: Literal["firing", "resolved", ""] = ""
     annotations: _Labels = {}
     starts_at: str = ""
     ends_at: str = ""
@@ -38,6 +38,7 @@ class _Alert(msgspec.Struct, frozen=True, rename="camel"):
 class _Body(msgspec.Struct, frozen=True, rename="camel"):
     alerts: tuple[_Alert, ...]
     version: str = ""
+    status: str = ""
     org_id: int | None = None
     external_url: str = msgspec.field(default="", name="externalURL")
 
@@ -68,7 +69,8 @@ def parse_alerts(
         starts_at = _start(alert.starts_at, f"$.alerts[{place}].startsAt", strict=parsed.version == "4")
         if starts_at is None:
             undated.add(place)
-        signals.append(_signal(alert, source, starts_at, now, SignalId(new_id()), cluster, meaning))
+        status = _status(alert.status or parsed.status, f"$.alerts[{place}].status")
+        signals.append(_signal(alert, status, source, starts_at, now, SignalId(new_id()), cluster, meaning))
     return Alerts(tuple(signals), frozenset(undated))
 
 
@@ -89,6 +91,13 @@ def _decode(body: bytes) -> _Body:
 
 def _from_grafana(body: _Body) -> bool:
     return body.org_id is not None or any(alert.silence_url is not None for alert in body.alerts)
+
+
+def _status(word: str, where: str) -> SignalStatus:
+    """The alert's own status; versions of Alertmanager before 0.7 give it for the whole body alone."""
+    if word not in tuple(SignalStatus):
+        raise Invalid(f"not an alert webhook body: Expected `firing` or `resolved`, got `{word[:40]}` - at `{where}`")
+    return SignalStatus(word)
 
 
 def _start(text: str, where: str, *, strict: bool) -> datetime | None:
@@ -131,6 +140,7 @@ def _end(text: str) -> datetime | None:
 
 def _signal(
     alert: _Alert,
+    status: SignalStatus,
     source: str,
     starts_at: datetime | None,
     now: datetime,
@@ -141,7 +151,6 @@ def _signal(
     labels, annotations = _clean(alert.labels), _clean(alert.annotations)
     alertname = labels.get("alertname") or labels.get("rulename") or "UnnamedAlert"
     meant = meaning(alertname, labels)
-    status = SignalStatus(alert.status)
     return Signal(
         id=signal_id,
         source=source,

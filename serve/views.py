@@ -1,0 +1,205 @@
+"""What the console's pages show, made from incidents. Pure: no HTML here, no clock, no store."""
+
+from datetime import datetime
+
+import msgspec
+
+from midwatch.domain.cards import Card, card_of
+from midwatch.domain.incidents import Incident, Phase, State
+from midwatch.domain.refs import ObjectRef, Severity
+from midwatch.services.ports import IncidentSummary
+from serve.dependencies import Subsystem
+
+STATE_WORDS = {
+    State.OPEN: "Just opened",
+    State.INVESTIGATING: "Looking for the cause",
+    State.PROPOSED: "Deciding what to do",
+    State.AWAITING_APPROVAL: "Waiting for your word",
+    State.ACTING: "Fixing it",
+    State.VERIFYING: "Checking that it helped",
+    State.RESOLVED: "Resolved",
+    State.ESCALATED: "A person must take over",
+    State.CLOSED: "Closed",
+}
+_NEEDS_PERSON = (State.AWAITING_APPROVAL, State.ESCALATED)
+_STAGES = ("Detected", "Diagnosed", "Proposed", "Approved", "Fixed", "Verified", "Resolved")
+
+
+class Tile(msgspec.Struct, frozen=True, kw_only=True):
+    """One incident on the board."""
+
+    id: str
+    state: State
+    words: str
+    severity: Severity
+    title: str
+    cause: str
+    owner: ObjectRef
+    cluster: str
+    began_at: datetime
+    ended_at: datetime | None
+    signals: int
+    needs_person: bool
+    expires_at: datetime | None = None
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One subsystem's health on the board."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class Board(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole front page. Equal boards look the same: then there is nothing to send."""
+
+    headline: str
+    subline: str
+    tone: str
+    open: tuple[Tile, ...]
+    past: tuple[Tile, ...]
+    parts: tuple[Part, ...]
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """One step of an incident's way: ``status`` is ``done``, ``now``, ``bad`` or ``todo``."""
+
+    name: str
+    status: str
+
+
+class DiffLine(msgspec.Struct, frozen=True):
+    """``kind`` is ``add``, ``del``, ``hunk`` or ``same``."""
+
+    kind: str
+    text: str
+
+
+class IncidentPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One incident's page; templates read the incident and its card as they are."""
+
+    incident: Incident
+    card: Card
+    words: str
+    tone: str
+    stages: tuple[Stage, ...]
+    diff: tuple[DiffLine, ...]
+
+
+def tile_of(row: IncidentSummary, incident: Incident | None) -> Tile:
+    """An incident as a tile; ``incident`` is given for open ones, whose cause is worth a look."""
+    report = incident.report if incident else None
+    approval = incident.approval if incident else None
+    asking = approval is not None and approval.outcome is None
+    return Tile(
+        id=row.id,
+        state=row.state,
+        words=STATE_WORDS[row.state],
+        severity=row.severity,
+        title=row.title,
+        cause=report.root_cause if report else "",
+        owner=row.owner,
+        cluster=row.cluster,
+        began_at=(incident.began_at if incident else None) or row.opened_at,
+        ended_at=row.ended_at,
+        signals=row.active,
+        needs_person=row.state in _NEEDS_PERSON,
+        expires_at=approval.expires_at if approval and asking else None,
+    )
+
+
+def board_of(tiles: tuple[Tile, ...], parts: tuple[Subsystem, ...]) -> Board:
+    """The front page. What waits for a person comes first, then the newest."""
+    opened = [tile for tile in tiles if tile.state not in (State.RESOLVED, State.CLOSED)]
+    opened.sort(key=lambda tile: (tile.state is State.AWAITING_APPROVAL, tile.id), reverse=True)
+    past = tuple(tile for tile in tiles if tile.state in (State.RESOLVED, State.CLOSED))[:8]
+    ailing = tuple(part.name for part in parts if not part.ok)
+    headline, subline, tone = _headline(opened, ailing)
+    shown = tuple(Part(part.name, part.ok, part.detail[:200]) for part in parts)
+    return Board(headline=headline, subline=subline, tone=tone, open=tuple(opened), past=past, parts=shown)
+
+
+def _headline(opened: list[Tile], ailing: tuple[str, ...]) -> tuple[str, str, str]:
+    waiting = sum(tile.state is State.AWAITING_APPROVAL for tile in opened)
+    escalated = sum(tile.state is State.ESCALATED for tile in opened)
+    if waiting:
+        return f"{_count(waiting, 'fix waits', 'fixes wait')} for your word", _others(len(opened) - waiting), "ask"
+    if escalated:
+        text = f"{_count(escalated, 'incident needs', 'incidents need')} a person"
+        return text, _others(len(opened) - escalated), "bad"
+    if opened:
+        text = f"{_count(len(opened), 'incident', 'incidents')} — Midwatch is on it"
+        return text, "Nothing is asked of you yet.", "work"
+    if ailing:
+        return "No incidents, but part of the watch is down", f"Not well: {', '.join(ailing)}.", "ask"
+    return "All quiet", "Nothing that Midwatch watches is in trouble.", "good"
+
+
+def _others(count: int) -> str:
+    return f"Midwatch is on {_count(count, 'other', 'others')}." if count > 0 else "Nothing else is wrong."
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def page_of(incident: Incident) -> IncidentPage:
+    """Everything one incident's page shows, but its timeline."""
+    card = card_of(incident)
+    return IncidentPage(
+        incident=incident,
+        card=card,
+        words=STATE_WORDS[incident.state],
+        tone=_tone(incident.state),
+        stages=stages_of(incident),
+        diff=diff_lines(card.diff),
+    )
+
+
+def _tone(state: State) -> str:
+    if state in (State.RESOLVED, State.CLOSED):
+        return "good"
+    return {State.AWAITING_APPROVAL: "ask", State.ESCALATED: "bad"}.get(state, "work")
+
+
+def stages_of(incident: Incident) -> tuple[Stage, ...]:
+    """How far the incident came on the straight way, and where it left it."""
+    reached = _reached(incident)
+    if incident.state is State.RESOLVED:
+        done = incident.execution is not None
+        # Trouble that ended by itself skipped the fix: those stages stay empty rather than claimed.
+        return tuple(
+            Stage(name, "done" if done or place <= reached or name == _STAGES[-1] else "todo")
+            for place, name in enumerate(_STAGES)
+        )
+    stopped = incident.state in (State.ESCALATED, State.CLOSED)
+    here = "bad" if stopped else "now"
+    return tuple(
+        Stage(name, "done" if place <= reached else here if place == reached + 1 else "todo")
+        for place, name in enumerate(_STAGES)
+    )
+
+
+def _reached(incident: Incident) -> int:
+    """The last stage that is behind the incident."""
+    execution = incident.execution
+    if execution is not None:
+        phases = {step.phase for step in execution.steps}
+        if phases and phases <= {Phase.VERIFIED}:
+            return 4 if incident.plan and len(execution.steps) < len(incident.plan.steps) else 5
+        return 4 if phases & {Phase.ACTED, Phase.VERIFIED} else 3
+    if incident.plan is not None:
+        return 2
+    return 1 if incident.report is not None else 0
+
+
+def diff_lines(diff: str) -> tuple[DiffLine, ...]:
+    """A unified diff, line by line; the file header is left out."""
+    lines: list[DiffLine] = []
+    for text in diff.splitlines():
+        if text.startswith(("--- ", "+++ ")):
+            continue
+        kind = {"+": "add", "-": "del", "@": "hunk"}.get(text[:1], "same")
+        lines.append(DiffLine(kind, text))
+    return tuple(lines)
