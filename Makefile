@@ -67,7 +67,7 @@ bench: install ## measure; JSON lines
 	$(BIN)/python -m tests.bench
 
 demo-check: ## fresh clone in a temporary folder: crash loop, approval, resolved, one mutation
-	@scripts/demo_check.sh
+	@python3 scripts/demo_check.py
 
 doctor: ## is this machine fit? what is missing, what to do
 	@scripts/doctor.sh
