@@ -16,6 +16,7 @@ from midwatch.adapters.embedded.keeper import Embedded, Keeper
 from midwatch.adapters.embedded.postgres import EmbeddedPostgres
 from midwatch.adapters.embedded.valkey import EmbeddedValkey
 from midwatch.adapters.store.database import Database
+from midwatch.adapters.store.migrate import migrate
 from midwatch.domain.errors import Permanent, Transient
 from midwatch.settings import Settings
 
@@ -92,7 +93,7 @@ async def _migrated(settings: Settings) -> None:
     try:
         while True:
             try:
-                await database.migrate()
+                await migrate(database)
                 return
             except Transient as error:
                 if time.monotonic() > deadline:

@@ -26,7 +26,7 @@ class Desk:
         queue: WorkQueue,
         journal: Journal,
         works: Sequence[Work],
-        do: Callable[[Claim], Awaitable[None]],
+        do: Callable[[Claim], Awaitable[object]],
         clock: Clock,
         *,
         owner: str,
@@ -64,7 +64,7 @@ class Desk:
         await asyncio.gather(*self._running, return_exceptions=True)
 
     async def _work(self, claim: Claim) -> None:
-        keeper = asyncio.create_task(self._keep(claim, asyncio.current_task()))
+        keeper = asyncio.create_task(self._keep(claim))
         try:
             if claim.attempt > self._max_attempts:
                 await self._escalate(claim, f"gave up on '{claim.work}' after {self._max_attempts} attempts")
@@ -110,8 +110,8 @@ class Desk:
         except Transient:
             return  # the store is away: the claim runs out by itself
 
-    async def _keep(self, claim: Claim, worker: asyncio.Task[None] | None) -> None:
-        """Renew until cancelled; a claim that was taken over stops its work at once."""
+    async def _keep(self, claim: Claim) -> None:
+        """Renew until cancelled. Work that lost its claim ends by itself: the store refuses its next append."""
         while True:
             await asyncio.sleep(self._ttl.total_seconds() / 3)
             try:
@@ -119,6 +119,5 @@ class Desk:
             except Transient:
                 continue  # tried again before the claim runs out; if it does run out, the store refuses our appends
             except ClaimLost:
-                # Work that is done has no row any more, and its task is about to end; only a takeover must stop it.
                 log.info("claim taken over or done", extra={"incident": claim.incident, "work": str(claim.work)})
                 return

@@ -38,8 +38,24 @@ class Owners(Protocol):
         ...
 
 
+class Intake:
+    """The door of the house, for webhooks and watchers alike."""
+
+    def __init__(self, inbox: Inbox, wake_rules: Wake) -> None:
+        self._inbox, self._wake_rules = inbox, wake_rules
+
+    async def accept(self, signals: Sequence[Signal]) -> tuple[Receipt, ...]:
+        """Commit signals, then ring the rule engine. What this returns is safe; ``Transient`` means nothing is."""
+        if not signals:
+            return ()
+        receipts = await self._inbox.put(signals)
+        if any(receipt.new for receipt in receipts):
+            self._wake_rules()
+        return receipts
+
+
 class Ingestion:
-    """The way of a signal: ``accept`` commits it and rings; ``drain`` makes incidents of what was committed."""
+    """Makes incidents of what was committed, and ends those whose signals stayed cleared."""
 
     def __init__(
         self,
@@ -51,21 +67,10 @@ class Ingestion:
         clock: Clock,
         ids: Ids,
         *,
-        wake_rules: Wake,
         by: str,
     ) -> None:
         self._inbox, self._journal, self._work, self._rules, self._owners = inbox, journal, work, rules, owners
         self._clock, self._ids, self._by = clock, ids, by
-        self._wake_rules = wake_rules
-
-    async def accept(self, signals: Sequence[Signal]) -> tuple[Receipt, ...]:
-        """Commit signals, then ring the rule engine. What this returns is safe; ``Transient`` means nothing is."""
-        if not signals:
-            return ()
-        receipts = await self._inbox.put(signals)
-        if any(receipt.new for receipt in receipts):
-            self._wake_rules()
-        return receipts
 
     async def drain(self) -> int:
         """Settle all signals that are due. Returns how many were looked at; safe to repeat after a crash anywhere."""
@@ -82,7 +87,7 @@ class Ingestion:
         for item in batch:
             signal = item.signal
             if signal.status is SignalStatus.RESOLVED:
-                # A resolved signal may follow its own firing in the same batch, which must be an incident's member first.
+                # It may follow its own firing in the same batch, which must be an incident's member first.
                 outcomes += await self._open_groups(groups)
                 groups = {}
                 outcomes.append(await self._clear(signal))
@@ -212,7 +217,7 @@ def _ending(incident: Incident, by: str) -> list[ev.AnyEvent]:
     if incident.state is State.ESCALATED:
         return [ev.Closed(reason=Reason.SIGNALS_CLEARED, by=by, detail="Every signal cleared.")]
     ending: list[ev.AnyEvent] = [
-        ev.Resolved(reason=Reason.SIGNALS_CLEARED, detail="It recovered before anything was done: every signal cleared.")
+        ev.Resolved(reason=Reason.SIGNALS_CLEARED, detail="It recovered before anything was done.")
     ]
     if incident.approval is not None and incident.approval.outcome is None:
         void = ev.ApprovalClosed(

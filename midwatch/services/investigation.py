@@ -51,9 +51,7 @@ Analyse = Callable[[Incident, Sight], Diagnosis]
 class Investigation:
     """One claimed investigation, from the first look to the first report."""
 
-    def __init__(
-        self, journal: Journal, gatherer: Gatherer, analyse: Analyse, clock: Clock, *, by: str
-    ) -> None:
+    def __init__(self, journal: Journal, gatherer: Gatherer, analyse: Analyse, clock: Clock, *, by: str) -> None:
         self._journal, self._gatherer, self._analyse = journal, gatherer, analyse
         self._clock, self._by = clock, by
 

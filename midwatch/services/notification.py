@@ -53,7 +53,8 @@ class Notification:
         except (Transient, Permanent) as error:
             wait = timedelta(seconds=error.retry_in) if isinstance(error, Transient) else _AFTER_REFUSAL
             wait = min(wait * 2 ** min(row.attempts, 8), _LONGEST_WAIT) if isinstance(error, Transient) else wait
-            log.warning("card not delivered", extra={"incident": row.incident, "channel": row.channel, "error": str(error)})
+            about = {"incident": row.incident, "channel": row.channel, "error": str(error)}
+            log.warning("card not delivered", extra=about)
             await self._cards.failed(row, error=str(error), retry_at=self._clock.now() + wait)
             return 0
         fresh = msgspec.structs.replace(row, ref=ref, seq=incident.seq, digest=digest, attempts=0)

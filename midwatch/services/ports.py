@@ -79,7 +79,7 @@ class Journal(Protocol):
         ...
 
     async def read(self, incident_id: IncidentId) -> Incident:
-        """The incident as it stands; ``NotFound`` when there is none. A unique prefix of 8 or more characters will do."""
+        """The incident as it stands; ``NotFound`` when there is none. A unique prefix of 8 characters will do."""
         ...
 
     async def entries(self, incident_id: IncidentId, *, after: int = 0, limit: int = 1000) -> tuple[Entry, ...]:
@@ -100,7 +100,9 @@ class Journal(Protocol):
         """The request and the incident it belongs to; ``NotFound`` for an unknown id (a prefix of 8 will do)."""
         ...
 
-    async def approvals(self, *, open_only: bool = True, limit: int = 100) -> tuple[tuple[Incident, ApprovalRequest], ...]:
+    async def approvals(
+        self, *, open_only: bool = True, limit: int = 100
+    ) -> tuple[tuple[Incident, ApprovalRequest], ...]:
         """Approval requests, newest first."""
         ...
 
@@ -127,7 +129,7 @@ class WorkQueue(Protocol):
         ...
 
     async def next_due(self, works: Sequence[Work], *, now: datetime) -> datetime | None:
-        """When the next unclaimed piece of such work falls due (or a claim of it runs out), ``None`` when there is none."""
+        """When the next unclaimed piece of such work falls due (or a claim of it runs out), if there is one."""
         ...
 
 

@@ -3,14 +3,10 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.resources import files
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
-from sqlalchemy import Connection, event, text
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -19,7 +15,6 @@ from midwatch.domain.errors import MidwatchError, Permanent, Transient
 
 log = logging.getLogger(__name__)
 
-_MIGRATION_LOCK = 727_001
 _RETRY_S = 0.5
 _WAIT_S = 10.0
 """How long to wait for a connection, from the pool or from the server, before the store counts as away."""
@@ -51,7 +46,6 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=_WAIT_S,
-            json_deserializer=str,  # JSON stays text: see tables.JsonText
         )
         event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
 
@@ -73,19 +67,6 @@ class Database:
             raise known from error
         except OSError as error:  # no socket, refused, reset, timed out
             raise Transient(f"the database cannot be reached: {error}", _RETRY_S) from error
-
-    async def migrate(self) -> None:
-        """Bring the schema up to this version; several processes may do so at once."""
-        async with self.begin() as connection:
-            await connection.execute(text("SET LOCAL statement_timeout = 0"))
-            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
-            try:
-                await connection.run_sync(_upgrade)
-            except CommandError as error:
-                raise Permanent(
-                    f"the database was made by another version of Midwatch: {error}. "
-                    "Install that version, or use another database."
-                ) from error
 
     async def health(self) -> None:
         """Return when the server answers, raise ``Transient`` when it does not."""
@@ -137,11 +118,3 @@ def _is_broken(error: Exception) -> bool:
 
 def _first_line(error: object) -> str:
     return str(error).partition("\n")[0][:200]
-
-
-def _upgrade(connection: Connection) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(files("midwatch.adapters.store") / "migrations"))
-    config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")

@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     DateTime,
     ForeignKey,
     Index,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    cast,
     text,
 )
 from sqlalchemy.types import UserDefinedType
@@ -44,6 +46,9 @@ class JsonText(UserDefinedType[str]):
 
     def get_col_spec(self, **_: object) -> str:
         return "JSON"
+
+    def column_expression(self, column: ColumnElement[str]) -> ColumnElement[str]:
+        return cast(column, Text)
 
 
 class Id(Text):
