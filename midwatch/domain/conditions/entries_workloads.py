@@ -1,6 +1,6 @@
 """Catalogue: deployments, sets, jobs, autoscalers, budgets."""
 
-from midwatch.domain.conditions.entry import CRITICAL, ERROR, INFO, WARNING, WORKLOAD, Condition, entries, row
+from midwatch.domain.conditions.entry import ERROR, INFO, WARNING, WORKLOAD, Condition, entries, row
 
 _REPLICAS = "look at its pods; roll back a bad release"
 
@@ -9,7 +9,7 @@ WORKLOADS: tuple[Condition, ...] = entries(
     row("DeploymentReplicasShort", "replicas_mismatch", WARNING, "fewer replicas are available than wanted",
         "Some replicas of the Deployment are not available.", WORKLOAD, _REPLICAS, playbook="restart-workload",
         hold_s=60),
-    row("DeploymentUnavailable", "replicas_mismatch", CRITICAL, "too few replicas are available to serve",
+    row("DeploymentUnavailable", "replicas_mismatch", ERROR, "too few replicas are available to serve",
         "The Deployment has fewer available replicas than its minimum, perhaps none.",
         WORKLOAD, _REPLICAS, playbook="rollback-deployment", hold_s=30),
     row("ProgressDeadlineExceeded", "progress_deadline_exceeded", ERROR,
