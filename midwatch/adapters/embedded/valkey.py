@@ -71,9 +71,11 @@ class EmbeddedValkey:
         if process is None:
             return
         process.terminate()
-        _, still = psutil.wait_procs([process], timeout=_STOP_S)
-        for stubborn in still:
-            stubborn.kill()
+        end = time.monotonic() + _STOP_S
+        while self.alive():  # not psutil's own wait, which takes a zombie that nobody reaped for alive
+            if time.monotonic() > end:
+                process.kill()
+            time.sleep(0.01)
 
     def _config(self) -> str:
         return "".join(
