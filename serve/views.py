@@ -22,7 +22,7 @@ STATE_WORDS = {
     State.CLOSED: "Closed",
 }
 _NEEDS_PERSON = (State.AWAITING_APPROVAL, State.ESCALATED)
-_STAGES = ("Detected", "Diagnosed", "Proposed", "Approved", "Fixed", "Verified", "Resolved")
+_STAGES = ("Detection", "Diagnosis", "Plan", "Approval", "Fix", "Check", "Resolved")
 
 
 class Tile(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,10 +124,11 @@ def _headline(opened: list[Tile], ailing: tuple[str, ...]) -> tuple[str, str, st
     waiting = sum(tile.state is State.AWAITING_APPROVAL for tile in opened)
     escalated = sum(tile.state is State.ESCALATED for tile in opened)
     if waiting:
-        return f"{_count(waiting, 'fix waits', 'fixes wait')} for your word", _others(len(opened) - waiting), "ask"
+        rest = _rest(escalated, len(opened) - waiting - escalated)
+        return f"{_count(waiting, 'fix waits', 'fixes wait')} for your word", rest, "ask"
     if escalated:
         text = f"{_count(escalated, 'incident needs', 'incidents need')} a person"
-        return text, _others(len(opened) - escalated), "bad"
+        return text, _rest(0, len(opened) - escalated), "bad"
     if opened:
         text = f"{_count(len(opened), 'incident', 'incidents')} — Midwatch is on it"
         return text, "Nothing is asked of you yet.", "work"
@@ -136,8 +137,10 @@ def _headline(opened: list[Tile], ailing: tuple[str, ...]) -> tuple[str, str, st
     return "All quiet", "Nothing that Midwatch watches is in trouble.", "good"
 
 
-def _others(count: int) -> str:
-    return f"Midwatch is on {_count(count, 'other', 'others')}." if count > 0 else "Nothing else is wrong."
+def _rest(escalated: int, working: int) -> str:
+    parts = [f"{_count(escalated, 'more needs', 'more need')} a person."] if escalated else []
+    parts += [f"Midwatch is on {_count(working, 'other', 'others')}."] if working else []
+    return " ".join(parts) or "Nothing else is wrong."
 
 
 def _count(number: int, one: str, many: str) -> str:
