@@ -1,0 +1,186 @@
+"""One MCP server, kept connected: one owner task holds the session, callers see plain errors."""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from mcp import Client, MCPError
+from mcp.types import CallToolResult, TextContent, Tool
+
+from midwatch.domain.errors import Transient
+
+log = logging.getLogger(__name__)
+
+_CLOSED = -32000
+_TIMED_OUT = -32001
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a tool said. ``ok`` is false when the tool itself reports a failure."""
+
+    text: str
+    ok: bool
+
+
+class _Live:
+    """One live session, and a future that is done when it is dead."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.dead: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def kill(self) -> None:
+        if not self.dead.done():
+            self.dead.set_result(None)
+
+
+class McpConnection:
+    """Connects on :meth:`start` and again after every loss, with growing pauses.
+
+    ``target`` makes a fresh transport at each try: ``StdioServerParameters``, an address, or a server object (tests).
+    Times are in seconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        target: Callable[[], Any],
+        *,
+        call_timeout_s: float = 30.0,
+        connect_timeout_s: float = 20.0,
+        max_pause_s: float = 30.0,
+    ) -> None:
+        self.name, self._target = name, target
+        self._call_timeout, self._connect_timeout, self._max_pause = call_timeout_s, connect_timeout_s, max_pause_s
+        self._live: _Live | None = None
+        self._changed = asyncio.Condition()
+        self._task: asyncio.Task[None] | None = None
+        self._jitter = random.Random(name)  # noqa: S311  spreads reconnects, guards nothing
+        self.tools: Mapping[str, Tool] = {}
+        self.connects = 0
+        self.last_error = ""
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a session now."""
+        return self._live is not None
+
+    def start(self) -> None:
+        """Begin to connect; returns at once."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._own(), name=f"mcp:{self.name}")
+
+    async def stop(self) -> None:
+        """Disconnect, and end a server that was started for this connection."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def __aenter__(self) -> "McpConnection":
+        self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def call(self, tool: str, arguments: Mapping[str, Any], *, timeout_s: float | None = None) -> Answer:
+        """Call a tool. Raises ``Transient`` when there is no connection, it breaks, or no answer comes in time.
+
+        After a ``Transient`` nothing is known of what the call did.
+        """
+        self.start()
+        limit = timeout_s or self._call_timeout
+        live = await self._connected(limit)
+        call = asyncio.ensure_future(live.client.call_tool(tool, dict(arguments), read_timeout_seconds=limit))
+        try:
+            either: set[asyncio.Future[Any]] = {call, live.dead}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not call.done():
+                raise Transient(f"{self.name}: the connection broke during {tool}")
+            return _answer(tool, call.result())
+        except MCPError as error:
+            if error.code == _CLOSED:
+                live.kill()
+                raise Transient(f"{self.name}: the connection was closed during {tool}") from error
+            if error.code == _TIMED_OUT:
+                raise Transient(f"{self.name}: {tool} gave no answer within {limit:g} s") from error
+            return Answer(str(error), ok=False)
+        finally:
+            if not call.done():
+                call.cancel()
+                await asyncio.wait({call})
+
+    async def _connected(self, limit: float) -> _Live:
+        try:
+            async with asyncio.timeout(limit), self._changed:
+                await self._changed.wait_for(lambda: self._live is not None)
+        except TimeoutError as error:
+            why = f": {self.last_error}" if self.last_error else ""
+            raise Transient(f"{self.name}: not connected{why}") from error
+        if self._live is None:
+            raise Transient(f"{self.name}: the connection was lost again")
+        return self._live
+
+    async def _own(self) -> None:
+        """The only task that enters and leaves the client: its cancel scopes must not cross tasks."""
+        pause = 0.2
+        while True:
+            live: _Live | None = None
+            try:
+                async with (
+                    asyncio.timeout(self._connect_timeout) as limit,
+                    Client(self._target(), read_timeout_seconds=self._call_timeout) as client,
+                ):
+                    self.tools = await _all_tools(client)
+                    limit.reschedule(None)
+                    live, pause = _Live(client), 0.2
+                    self.connects += 1
+                    self.last_error = ""
+                    async with self._changed:
+                        self._live = live
+                        self._changed.notify_all()
+                    await asyncio.shield(live.dead)
+                    self.last_error = "the connection was closed"
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise  # stop() was called
+                self.last_error = "the session was cancelled"  # the transport's own scope: connect again
+            except Exception as error:  # noqa: BLE001  recorded: groups of whatever a transport raises end up here
+                self.last_error = _first(error)
+                log.warning("MCP server lost", extra={"server": self.name, "error": self.last_error})
+            finally:
+                self._live = None
+                if live is not None:
+                    live.kill()
+            await asyncio.sleep(pause * (0.8 + 0.4 * self._jitter.random()))
+            pause = min(pause * 2, self._max_pause)
+
+
+async def _all_tools(client: Client) -> dict[str, Tool]:
+    tools: dict[str, Tool] = {}
+    cursor: str | None = None
+    while True:
+        page = await client.list_tools(cursor=cursor)
+        tools |= {tool.name: tool for tool in page.tools}
+        cursor = page.next_cursor
+        if not cursor:
+            return tools
+
+
+def _answer(tool: str, result: CallToolResult) -> Answer:
+    text = "\n".join(part.text for part in result.content if isinstance(part, TextContent))
+    # the Python SDK writes this before a tool's own words; a crash has no colon and no words, and stays as it is
+    return Answer(text.removeprefix(f"Error executing tool {tool}: "), ok=not result.is_error)
+
+
+def _first(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"[:300]
