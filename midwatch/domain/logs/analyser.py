@@ -27,8 +27,14 @@ TRIED = 600
 """Lines tried for one text: the first ones and the last. What repeats more often than that needs no exact count."""
 NUMBERED = 20_000
 """The same for texts about which the numbers in a line decide."""
-_OVERCOME = 30
-_QUIET_AFTER = 20
+OVERCOME, SILENT = 30, 10
+"""How much lighter a passing trouble weighs when the log tells of success later, or just goes on without it."""
+QUIET_AFTER = 20
+"""Lines without a trouble after which it counts as gone."""
+_NOTHING = re.compile(
+    r"(?i)\b(?:errors?|failures?|failed|timeouts?|dropped|rejected|error_count)[\"']?\s*[=:]\s*[\"']?(?:0|false|none|null)\b"
+    r"|(?<![\w.#:-])(?:0|no|without) (?:errors?|failures?|failed|problems?|issues?)\b(?! handler)"
+)
 _RECOVERY_STEMS = (b"connected", b"succe", b"recover", b"establish", b"resum", b"restor", b"ready", b"healthy")
 _RECOVERY = re.compile(
     r"(?i)(?<!not )(?<!never )(?:\b(?:re)?connected\b|\bsucce(?:ss|ssful|ssfully|eded)\b|\brecovered\b|\bestablished\b"
@@ -75,9 +81,16 @@ class LogAnalyser:
             shown = [lines.shown[row] for row in rows]
             for compiled, regex in probe.targets:
                 tried = _numbered(probe, shown, lines) if compiled.pattern.numbers else shown
-                if at := {number for number in tried if compiled.matches(regex, text(number))}:
+                if at := {
+                    number for number in tried if _speaks(text(number)) and compiled.matches(regex, text(number))
+                }:
                     found.setdefault(compiled, set()).update(at)
         return found
+
+
+def _speaks(line: str) -> bool:
+    """Whether a line tells of something, rather than counting no failures."""
+    return not _NOTHING.search(line)
 
 
 def _numbered(probe: Probe, shown: Sequence[int], lines: Lines) -> list[int]:
@@ -94,10 +107,13 @@ def _judge(compiled: CompiledPattern, at: Sequence[int], lines: Lines, name: str
     if count < pattern.at_least or not all(text in lines.kinds for text in compiled.also):
         return None
     last = at[-1] if pattern.numbers else max(map(lines.last_of_kind, at))
-    recovered = pattern.transient and _overcome(lines, last, count)
     severity = _severity(pattern, [level_of(lines.text(number)) for number in at[:50]])
-    if recovered and severity.rank > Severity.WARNING.rank:
-        severity = Severity.WARNING
+    weight = pattern.cause - (pattern.severity.rank - severity.rank) * 10
+    recovered = pattern.transient and _overcome(lines, last)
+    if recovered or (pattern.transient and _fell_silent(lines, last, count)):
+        severity = min(severity, Severity.WARNING, key=lambda level: level.rank)
+        weight -= OVERCOME if recovered else SILENT
+    at = [number for number in at if not lines.text(number).startswith("#")] or at  # comments only where nothing else
     first = at[0]
     told = f"Seen {count} times" if count > 1 else "Seen once"
     named = exception_name(lines.text(first))
@@ -114,7 +130,6 @@ def _judge(compiled: CompiledPattern, at: Sequence[int], lines: Lines, name: str
         evidence=tuple(_quote(lines, name, number) for number in _telling_lines(lines, at)),
         since=instant_of(lines.text(first)),
     )
-    weight = pattern.cause - (pattern.severity.rank - severity.rank) * 10 - (_OVERCOME if recovered else 0)
     return Hit(
         finding=finding,
         explanation=pattern.summary,
@@ -138,12 +153,15 @@ def _severity(pattern: LogPattern, levels: Sequence[int | None]) -> Severity:
     return min(pattern.severity, ceiling, key=lambda severity: severity.rank)
 
 
-def _overcome(lines: Lines, last: int, count: int) -> bool:
-    """Whether the log says, or shows by its silence, that a passing trouble passed."""
+def _fell_silent(lines: Lines, last: int, count: int) -> bool:
+    """Whether a trouble seen once or twice did not come back in a long rest of the log."""
     left = lines.count - last
-    if count <= 2 and left >= _QUIET_AFTER and left >= lines.count // 2:
-        return True
-    if not left:
+    return count <= 2 and left >= QUIET_AFTER and left >= lines.count // 2
+
+
+def _overcome(lines: Lines, last: int) -> bool:
+    """Whether the log later tells of success."""
+    if last == lines.count:
         return False
     rows = sorted({row for stem in _RECOVERY_STEMS for row in lines.kinds.rows(stem, 200)})
     later = (lines.last_of_kind(lines.shown[row]) for row in rows)

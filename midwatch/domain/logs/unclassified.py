@@ -13,6 +13,10 @@ from midwatch.domain.logs.stacks import exception_name
 _SEVERE = (b"err", b"fatal", b"exception", b"panic", b"crit", b"severe", b"emerg", b"fail", b"alert")
 TRIED = 1_000
 """Lines looked at for one such text."""
+_COMPLAINT = re.compile(
+    r"(?i)(?:^|[\s:])(?:(?:failed|unable) to|could not|cannot|there was a problem|error:|error (?:while|in|on|from|during)|failed:|fatal:)\s"
+    r"|\bfailed[.!]?$"
+)
 _VARIABLE = re.compile(r"\"[^\"]*\"|'[^']*'|\b[\w.-]*\d[\w.:-]*\b|[/\\][\w./\\-]+")
 _WORD = re.compile(r"[A-Za-z][A-Za-z_]{3,18}")
 _MESSAGE = re.compile(r"(?:\"(?:msg|message|error|err|exception|event)\"\s*:\s*\"|\b(?:msg|err|error)=\"?)([^\"]{8,})")
@@ -44,7 +48,7 @@ def severe_templates(lines: Lines) -> tuple[Template, ...]:
     for number in (lines.shown[row] for row in rows):
         text = lines.text(number)
         level = level_of(text)
-        if level is None and exception_name(text) and not text[:1].isspace():
+        if level is None and not text[:1].isspace() and (exception_name(text) or _COMPLAINT.search(text)):
             level = ERROR
         if level is None or level < ERROR:
             continue
@@ -67,7 +71,7 @@ def telling(templates: Sequence[Template]) -> tuple[Template, ...]:
     return tuple(sorted(templates, key=lambda template: (template.level < FATAL, template.line)))
 
 
-def recurring_words(texts: Sequence[str], limit: int = 8) -> tuple[str, ...]:
+def recurring_words(texts: Sequence[str], limit: int = 10) -> tuple[str, ...]:
     """The words that say what these lines are about: those in most of them, common words left out."""
     seen: Counter[str] = Counter()
     for text in texts:
