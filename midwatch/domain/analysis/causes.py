@@ -67,7 +67,9 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
 
 def find(view: ClusterView, findings: Sequence[Finding], attached: Attached, focus: ObjectRef | None) -> Cause | None:
     """The root of what is wrong, or of what is wrong with ``focus``; ``None`` where nothing is."""
-    raised = [item for item in findings if item.severity is not Severity.INFO] or list(findings)
+    # Of manifests nothing has happened yet: there, what should not be is all there is to find.
+    drawn = view.sees("*")
+    raised = [item for item in findings if drawn or item.severity is not Severity.INFO] or list(findings)
     related = [item for item in raised if focus is None or _touches(view, item, focus)]
     known = [item for item in related if depth(item)]
     if not known:

@@ -214,6 +214,8 @@ def binding(look: Look, item: RoleBinding | ClusterRoleBinding) -> None:
         if ref.kind == "Role"
         else look.view.find(ClusterRole, "", ref.name)
     )
+    if role is not None:
+        _cannot_list(look, item, role)
     wild = [rule for rule in role.rules if "*" in rule.verbs or "*" in rule.resources] if role else []
     if role is not None and wild:
         look.report(
@@ -222,3 +224,21 @@ def binding(look: Look, item: RoleBinding | ClusterRoleBinding) -> None:
             f"It binds {ref.kind} {ref.name}, which grants wildcard (*) rights.",
             evidence=[shown(role, "rules", "*")],
         )
+
+
+def _cannot_list(look: Look, item: RoleBinding | ClusterRoleBinding, role: Role | ClusterRole) -> None:
+    """A service account that workloads use and that may get objects one by one but not list them."""
+    accounts = {each.name for each in item.subjects if each.kind == "ServiceAccount"}
+    used = {template.spec.service_account_name for template in templates(look.view, item.namespace)}
+    for rule in role.rules:
+        narrow = "get" in rule.verbs and not {"list", "*"} & set(rule.verbs) and not rule.resource_names
+        plain = [name for name in rule.resources if name not in ("secrets", "configmaps") and "/" not in name]
+        if narrow and plain and accounts & used:
+            look.report(
+                "AccessDenied",
+                role,
+                f"The role lets {', '.join(sorted(accounts & used))} get {', '.join(plain)} singly but not list them; "
+                "clients that list are forbidden to (RBAC).",
+                evidence=[shown(role, "rules", f"{', '.join(rule.verbs)} on {', '.join(rule.resources)}")],
+                severity=Severity.INFO,
+            )

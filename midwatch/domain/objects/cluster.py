@@ -97,7 +97,7 @@ class ServiceAccount(Base, frozen=True):
 class PolicyRule(Part, frozen=True):
     verbs: tuple[str, ...] = ()
     resources: tuple[str, ...] = ()
-    api_groups: tuple[str, ...] = ()
+    resource_names: tuple[str, ...] = ()
 
 
 class Role(Base, frozen=True):
