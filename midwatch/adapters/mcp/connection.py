@@ -67,7 +67,7 @@ class McpConnection:
     @property
     def connected(self) -> bool:
         """Whether there is a session now."""
-        return self._live is not None
+        return self._live is not None and not self._live.dead.done()
 
     def start(self) -> None:
         """Begin to connect; returns at once."""
@@ -119,7 +119,7 @@ class McpConnection:
     async def _connected(self, limit: float) -> _Live:
         try:
             async with asyncio.timeout(limit), self._changed:
-                await self._changed.wait_for(lambda: self._live is not None)
+                await self._changed.wait_for(lambda: self.connected)
         except TimeoutError as error:
             why = f": {self.last_error}" if self.last_error else ""
             raise Transient(f"{self.name}: not connected{why}") from error
