@@ -28,7 +28,8 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.:]*[a-z0-9])?")
 
 
 def complete(resource: Resource, obj: Obj) -> None:
-    """Fill in defaults, in place."""
+    """Fill in defaults, in place; 400 for an object of the wrong shape."""
+    _check_shape(resource, obj)
     spec = obj.get("spec")
     if resource is NAMESPACES:
         obj.setdefault("spec", {}).setdefault("finalizers", ["kubernetes"])
@@ -58,6 +59,45 @@ def complete(resource: Resource, obj: Obj) -> None:
     template = _template(resource, obj)
     if template is not None:
         complete_pod_spec(template.setdefault("spec", {}))
+
+
+def _check_shape(resource: Resource, obj: Obj) -> None:
+    """The parts that defaults and controllers walk must be objects and lists of objects, or absent."""
+    prefixes = ("", "spec.template.", "spec.jobTemplate.spec.template.")
+    objects = [f"{prefix}{name}" for prefix in prefixes for name in ("metadata", "spec")]
+    objects += [
+        "status",
+        "spec.template",
+        "spec.jobTemplate",
+        "spec.jobTemplate.spec",
+        "spec.jobTemplate.spec.template",
+    ]
+    objects += ["spec.strategy", "spec.strategy.rollingUpdate", "spec.selector"]
+    for path in objects:
+        if _present(obj, path) and not isinstance(dig(obj, path), dict):
+            raise _unreadable(resource, f"{path} must be an object")
+    lists = [f"{prefix}spec.{name}" for prefix in prefixes for name in ("containers", "initContainers")]
+    for path in (*lists, "spec.ports"):
+        for item in _listed(resource, obj, path):
+            for inner in ("ports", "env"):
+                _listed(resource, item, inner)
+            if not isinstance(item.get("resources", {}), dict):
+                raise _unreadable(resource, f"{path}.resources must be an object")
+
+
+def _present(obj: Obj, path: str) -> bool:
+    parent, _, name = path.rpartition(".")
+    above = dig(obj, parent) if parent else obj
+    return isinstance(above, dict) and name in above
+
+
+def _listed(resource: Resource, obj: Obj, path: str) -> list[Obj]:
+    items = dig(obj, path)
+    if items is None:
+        return []
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise _unreadable(resource, f"{path} must be a list of objects")
+    return items
 
 
 def _template(resource: Resource, obj: Obj) -> Obj | None:

@@ -74,10 +74,14 @@ class Change:
 
     @property
     def line(self) -> bytes:
-        """The watch line, made once however many watch."""
+        """The watch line, made once however many watch; :meth:`release` forgets it once all have it."""
         if self._line is None:
             self._line = watch_line(self.kind, self.record.raw)
         return self._line
+
+    def release(self) -> None:
+        """Keep the history half as large."""
+        self._line = None
 
 
 def watch_line(kind: str, raw: bytes) -> bytes:

@@ -48,6 +48,7 @@ class Watches:
     def _fan_out(self, change: Change) -> None:
         for watch in tuple(self._open):
             watch.offer(change)
+        change.release()
 
 
 class Watch:

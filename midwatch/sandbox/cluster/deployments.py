@@ -162,6 +162,8 @@ class Deployments:
         pods = sum(_size(item) for item in current)
         new_missing = _size(new) - _available(new)
         room = pods - floor - new_missing
+        if room <= 0:
+            return
         # First what was not available anyway, then as much as the floor allows.
         for item in old:
             broken = min(_size(item) - _available(item), max(0, room))
@@ -169,7 +171,8 @@ class Deployments:
                 self._scale(deployment, item, _size(item) - broken)
                 room -= broken
         old = self._fresh(old)
-        spare = sum(_available(item) for item in (new, *old)) - floor
+        # Sizes are what was asked for, availability is what was last reported: never trust the second beyond the first.
+        spare = min(room, sum(min(_available(item), _size(item)) for item in (new, *old)) - floor)
         for item in sorted(old, key=lambda record: record.version):
             drop = min(_size(item), max(0, spare))
             if drop > 0:

@@ -92,6 +92,8 @@ class Kubelets:
                 state.stopping = False
             self._sim.sync_later(self, record.key)
             pod = record.obj()
+            if record.pod is not None and record.pod.deleting:
+                continue
             if any("running" in item["state"] for item in pod["status"].get("containerStatuses") or []):
                 for status in pod["status"]["containerStatuses"]:
                     status["ready"] = "running" in status["state"]

@@ -76,12 +76,11 @@ class ReplicaSets:
                 obj = pod.obj()
                 obj["metadata"]["ownerReferences"] = [r for r in obj["metadata"]["ownerReferences"] if r["uid"] != uid]
                 self._sim.store.replace(pod, obj)
-        if len(mine) < replicaset["spec"].get("replicas", 1):
-            for pod in list(self._sim.store.scan(PODS, replicaset["metadata"]["namespace"])):
-                if not pod.owner and labels_match(selector, pod.labels) and pod.pod is not None and pod.pod.active:
-                    obj = pod.obj()
-                    obj["metadata"].setdefault("ownerReferences", []).append(owner_reference(replicaset))
-                    mine.append(self._sim.store.replace(pod, obj))
+        for pod in list(self._sim.store.scan(PODS, replicaset["metadata"]["namespace"])):
+            if not pod.owner and labels_match(selector, pod.labels) and pod.pod is not None and pod.pod.active:
+                obj = pod.obj()
+                obj["metadata"].setdefault("ownerReferences", []).append(owner_reference(replicaset))
+                mine.append(self._sim.store.replace(pod, obj))
         return [pod for pod in mine if pod.pod is not None and pod.pod.active]
 
     def _report(self, key: Key, pods: list[Record]) -> None:
