@@ -130,3 +130,33 @@ async def test_a_new_channel_does_not_begin_with_the_past(store: AnyStore) -> No
     assert await store.cards.due("slack", now=NOON + DAY * 2) == ()
     await store.cards.sent(CardRow(incident=A, channel="slack", ref="ts-1", seq=1), at=NOON)
     assert len(await store.cards.due("slack", now=NOON + DAY * 2)) == 1  # shown once: its end is told, however late
+
+
+async def test_a_change_while_a_card_is_on_its_way_is_not_lost(store: AnyStore) -> None:
+    incident = await an_incident(store, A)
+    for ref in ("first post", "an edit"):
+        await store.journal.append(incident, [report(ref)], at=NOON, by="test")
+        shown = CardRow(incident=A, channel="slack", ref=ref, seq=incident.seq)
+        await store.cards.sent(shown, at=NOON)
+        assert await store.cards.due("slack", now=NOON) == (shown,)
+        incident = await store.journal.read(A)
+
+
+async def test_racing_appends_and_posts_leave_no_card_behind_unseen(store: AnyStore) -> None:
+    incident = await an_incident(store, A)
+
+    async def write() -> None:
+        nonlocal incident
+        for n in range(20):
+            incident = await store.journal.append(incident, [report(f"cause {n}")], at=NOON, by="test")
+
+    async def post() -> None:
+        for _ in range(20):
+            for card in await store.cards.due("slack", now=NOON):
+                seen = await store.journal.read(A)
+                await store.cards.sent(msgspec.structs.replace(card, ref="ts-1", seq=seen.seq), at=NOON)
+
+    await asyncio.gather(write(), post())
+    card = await store.cards.get(A, "slack")
+    assert card is not None
+    assert len(await store.cards.due("slack", now=NOON)) == (1 if card.seq < incident.seq else 0)

@@ -68,9 +68,8 @@ async def test_racing_starters_migrate_once(embedded_postgres: EmbeddedPostgres)
         await asyncio.gather(*(migrate(starter) for starter in starters))
         await migrate(starters[0])
         async with starters[0].begin() as connection:
-            assert (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars().all() == [
-                "0001"
-            ]
+            versions = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars().all()
+            assert versions == ["0002"]
     finally:
         await asyncio.gather(*(starter.close() for starter in starters))
         await admin.execute("DROP DATABASE fresh")
@@ -261,7 +260,7 @@ async def test_a_database_of_a_later_version_is_refused(database: Database) -> N
             await migrate(database)
     finally:
         async with database.begin() as connection:
-            await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+            await connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
 
 
 async def run(database: Database, *statements: str, **values: object) -> None:

@@ -190,12 +190,15 @@ def _columns(incident: Incident) -> dict[str, object]:
 
 
 async def _move(connection: AsyncConnection, before: Incident, written: Written) -> bool:
-    i = t.incidents.c
+    i, seq = t.incidents.c, written.incident.seq
     moving = update(t.incidents).where(i.id == before.id, i.seq == before.seq).values(_columns(written.incident))
     try:
-        return (await connection.execute(moving)).rowcount == 1
+        moved = (await connection.execute(moving)).rowcount == 1
     except IntegrityError as error:  # it would be open again, and another one with its key is
         raise Conflict(f"another incident is open for {before.key}") from error
+    if moved:
+        await connection.execute(update(t.cards).where(t.cards.c.incident_id == before.id).values(wanted=seq))
+    return moved
 
 
 async def _check(connection: AsyncConnection, claim: Claim) -> None:

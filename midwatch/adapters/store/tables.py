@@ -88,6 +88,7 @@ incidents = Table(
     Column("members", Integer, nullable=False),
     Index("uq_incidents_open_key", "key_digest", unique=True, postgresql_where=IS_OPEN),
     Index("ix_incidents_updated_at", "updated_at"),
+    Index("ix_incidents_ended_at", "ended_at"),
 )
 
 incident_events = Table(
@@ -180,7 +181,11 @@ cards = Table(
     Column("error", Text, nullable=False, server_default=text("''")),
     Column("sent_at", Instant),
     Column("next_at", Instant),
+    Column(
+        "wanted", Integer, nullable=False, server_default=text("0")
+    ),  # the incident's own seq, as of its last append
     PrimaryKeyConstraint("incident_id", "channel"),
+    Index("ix_cards_behind", "channel", postgresql_where=text("wanted > seq")),
 )
 
 approvals = Table(
