@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,11 @@ def tool() -> Tool:
 @pytest.fixture
 def root() -> Path:
     return ROOT
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder whose name leaves room for a socket's path (107 bytes)."""
+    path = Path(tempfile.mkdtemp(prefix="mw-", dir="/tmp"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
