@@ -1,7 +1,7 @@
 """Logs and metrics of one process.
 
-Logs are JSON lines with the time, the actor and what the call site adds (incident, channel, tool, approval). Metrics are
-``prometheus_client`` values in a registry of their own; the edge gathers those of all actors into one ``/metrics``.
+Logs are JSON lines with the time, the actor and what the call site adds (incident, channel, tool, approval). Metrics
+are ``prometheus_client`` values in a registry of their own; the edge gathers those of all actors into one ``/metrics``.
 """
 
 import logging
@@ -37,7 +37,7 @@ def _mask_all(_logger: object, _name: str, event: structlog.typing.EventDict) ->
 
 
 def set_up_logging(actor: str, *, level: str, folder: Path | None) -> None:
-    """Send this process's log to ``folder/ACTOR.jsonl`` (rotated at 10 MB, three kept), or to stderr without a folder."""
+    """Send this process's log to ``folder/ACTOR.jsonl`` (rotated at 10 MB, three kept), or without one to stderr."""
     handler: logging.Handler
     if folder is None:
         handler = logging.StreamHandler()

@@ -1,0 +1,130 @@
+"""Handles of the other actors, typed, in one file: rings that never fail, and calls that raise our own errors."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Iterable, Mapping
+from typing import Any, Protocol, TypeVar, cast
+
+import ray
+from ray.exceptions import RayError
+
+from actors import names
+from midwatch.domain.incidents import Work
+from midwatch.telemetry import Family
+
+log = logging.getLogger(__name__)
+
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Remote(Protocol[R_co]):
+    """A method of an actor, called with ``.remote()`` and awaited."""
+
+    def remote(self) -> Awaitable[R_co]: ...
+
+
+class Handle(Protocol):
+    """What every actor answers to: the methods of :class:`actors.lifecycle.Resident`."""
+
+    @property
+    def wake(self) -> Remote[None]: ...
+
+    @property
+    def health(self) -> Remote[dict[str, object]]: ...
+
+    @property
+    def metrics(self) -> Remote[tuple[Family, ...]]: ...
+
+
+_DESK = {
+    Work.INVESTIGATE: names.RCA_POOL,
+    Work.PLAN: names.PLAYBOOK_EXECUTOR,
+    Work.ASK: names.APPROVAL_BROKER,
+    Work.AWAIT: names.APPROVAL_BROKER,
+    Work.EXECUTE: names.PLAYBOOK_EXECUTOR,
+    Work.SETTLE: names.RULE_ENGINE,
+}
+
+
+_SILENT = (RayError, ValueError, TimeoutError)
+"""Not made yet, dead, restarting, or too busy to answer."""
+_DETACHED: Mapping[str, Any] = {
+    "lifetime": "detached",
+    "get_if_exists": True,
+    "max_restarts": -1,
+    "max_concurrency": 1000,
+    "num_cpus": 0,
+}
+
+
+class ActorBells:
+    """Rings actors by name. A ring is one-way: an actor that is away finds its work at its next sweep."""
+
+    def __init__(self, channels: Iterable[str] = ("console",)) -> None:
+        self._channels = tuple(names.channel_gateway(channel) for channel in channels)
+        self._handles: dict[str, Handle] = {}
+        self._rings: set[asyncio.Task[None]] = set()
+
+    def signals(self) -> None:
+        self._ring(names.RULE_ENGINE)
+
+    def clicks(self) -> None:
+        self._ring(names.APPROVAL_BROKER)
+
+    def work(self, work: Work) -> None:
+        self._ring(_DESK[work])
+
+    def changed(self) -> None:
+        for name in self._channels:
+            self._ring(name)
+
+    def _ring(self, name: str) -> None:
+        ring = asyncio.ensure_future(self._rung(name))
+        self._rings.add(ring)
+        ring.add_done_callback(self._rings.discard)
+
+    async def _rung(self, name: str) -> None:
+        try:
+            handle = self._handles.get(name) or await find(name)
+            self._handles[name] = handle
+            await handle.wake.remote()
+        except (RayError, ValueError) as error:
+            # Dead, restarting or not made yet. The row that the ring was about is stored; the sweep finds it.
+            self._handles.pop(name, None)
+            log.debug("ring not heard", extra={"to": name, "error": type(error).__name__})
+
+
+def make(kind: type, options: Mapping[str, Any], *arguments: object) -> Handle:
+    """An actor of a plain class, or the one that bears its name already. Blocks until Ray has registered it."""
+    remote: Any = ray.remote  # its overloads lose a class that is passed as a value
+    return cast("Handle", remote(kind).options(namespace=names.NAMESPACE, **_DETACHED, **options).remote(*arguments))
+
+
+async def find(name: str) -> Handle:
+    """The handle of a named actor. Raises ``ValueError`` when there is none. Asks Ray off the event loop."""
+    handle: Any = await asyncio.to_thread(ray.get_actor, name, namespace=names.NAMESPACE)
+    return cast("Handle", handle)
+
+
+async def scrape(actor: str, timeout_s: float = 1.0) -> tuple[Family, ...] | None:
+    """What an actor counts, or ``None`` when it does not answer in time."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await (await find(actor)).metrics.remote()
+    except _SILENT:
+        return None
+
+
+async def health(actor: str, timeout_s: float = 1.0) -> dict[str, object] | None:
+    """An actor's word on its health, or ``None`` when it does not answer in time."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await (await find(actor)).health.remote()
+    except _SILENT:
+        return None
+
+
+async def everyone() -> tuple[str, ...]:
+    """Names of all our actors, whoever they are today (watchers and workers come and go)."""
+    found = await asyncio.to_thread(ray.util.list_named_actors, all_namespaces=True)
+    return tuple(sorted(item["name"] for item in found if item["namespace"] == names.NAMESPACE))

@@ -1,0 +1,41 @@
+"""Names under which the actors are found, in one Ray namespace."""
+
+from midwatch.settings import Settings
+
+NAMESPACE = "midwatch"
+SUPERVISOR = "supervisor"
+RULE_ENGINE = "rule-engine"
+RCA_POOL = "rca-pool"
+PLAYBOOK_EXECUTOR = "playbook-executor"
+APPROVAL_BROKER = "approval-broker"
+
+
+def watcher(cluster: str) -> str:
+    """The watcher of one cluster."""
+    return f"watcher:{cluster}"
+
+
+def channel_gateway(channel: str) -> str:
+    """The gateway of one channel."""
+    return f"channel-gateway:{channel}"
+
+
+def rca_worker(number: int) -> str:
+    """One worker of the pool, counted from 1."""
+    return f"rca-worker-{number}"
+
+
+def house(settings: Settings) -> tuple[str, ...]:
+    """Every actor that a house with these settings needs."""
+    watchers = (watcher(cluster) for cluster in settings.clusters)
+    workers = (rca_worker(number) for number in range(1, settings.rca_workers + 1))
+    return (
+        SUPERVISOR,
+        *watchers,
+        RULE_ENGINE,
+        RCA_POOL,
+        *workers,
+        PLAYBOOK_EXECUTOR,
+        APPROVAL_BROKER,
+        channel_gateway("console"),
+    )

@@ -1,0 +1,31 @@
+"""PlaybookExecutor: compiles plans and carries out allowed ones, exactly once, undoing what did not help."""
+
+from actors.clients import ActorBells
+from actors.lifecycle import Resident
+from midwatch.bootstrap import Resources
+from midwatch.bootstrap.remediation import open_remediation
+from midwatch.domain.incidents import Work
+
+_PLANS_AT_ONCE = 8
+_RUNS_AT_ONCE = 16
+
+
+class PlaybookExecutor(Resident):
+    """The only actor with tools that can change anything; they run in a process of their own.
+
+    It plans too: a server-side dry-run asks for the same right as the act, and no other process is given that right.
+    """
+
+    async def run(self, resources: Resources) -> None:
+        bells = ActorBells()
+        async with (
+            open_remediation(resources, bells) as (planning, execution),
+            resources.desk((Work.PLAN,), planning.propose, bells, slots=_PLANS_AT_ONCE) as plans,
+            resources.desk((Work.EXECUTE,), execution.run, bells, slots=_RUNS_AT_ONCE) as runs,
+        ):
+
+            async def turn() -> None:
+                await plans.drain()
+                await runs.drain()
+
+            await self.turns(turn)

@@ -1,0 +1,23 @@
+"""RuleEngine: settles signals into incidents, and ends incidents whose signals stayed cleared."""
+
+from datetime import timedelta
+
+from actors.clients import ActorBells
+from actors.lifecycle import Resident
+from midwatch.bootstrap import Resources
+from midwatch.bootstrap.detection import open_ingestion
+
+
+class RuleEngine(Resident):
+    """One per house: a single writer decides what joins what."""
+
+    async def run(self, resources: Resources) -> None:
+        ttl = timedelta(seconds=self._settings.claim_ttl_s)
+        async with open_ingestion(resources, ActorBells()) as ingestion:
+
+            async def turn() -> None:
+                await ingestion.drain()
+                await ingestion.settle_incidents(owner=self._name, ttl=ttl)
+                self._metrics.queue_depth.set(await resources.stores.inbox.depth())
+
+            await self.turns(turn)

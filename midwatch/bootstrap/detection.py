@@ -1,0 +1,58 @@
+"""The parts that detect: a watcher's watch, and the rule engine's way from signals to incidents."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from midwatch.adapters.catalog.rules import FolderRules
+from midwatch.adapters.kubernetes.client import ApiConnection
+from midwatch.adapters.kubernetes.owners import KubernetesOwners
+from midwatch.adapters.kubernetes.source import KubernetesSource
+from midwatch.bootstrap import Resources
+from midwatch.services.ingestion import Ingestion, Intake
+from midwatch.services.runtime import Bells
+from midwatch.services.watching import Watching
+from midwatch.settings import Settings
+
+
+@asynccontextmanager
+async def open_cluster(settings: Settings) -> AsyncIterator[ApiConnection]:
+    """A read-only connection to the watched cluster."""
+    connection = await ApiConnection.open(
+        kubeconfig=settings.kubeconfig, context=settings.context, in_cluster=settings.in_cluster
+    )
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def open_watch(resources: Resources, cluster: str, bells: Bells) -> AsyncIterator[Watching]:
+    """The cluster's objects, and the door that signals go through."""
+    settings = resources.settings
+    async with open_cluster(settings) as connection:
+        yield Watching(
+            cluster,
+            KubernetesSource(connection, namespaces=settings.watch_namespaces),
+            Intake(resources.stores.inbox, bells.signals),
+            resources.stores.inbox,
+            resources.clock,
+            resources.ids,
+            resync_s=settings.resync_s,
+        )
+
+
+@asynccontextmanager
+async def open_ingestion(resources: Resources, bells: Bells) -> AsyncIterator[Ingestion]:
+    """The way of a signal, owners looked up at the API server."""
+    async with open_cluster(resources.settings) as connection:
+        yield Ingestion(
+            resources.stores.inbox,
+            resources.journal(bells),
+            resources.stores.work,
+            FolderRules(resources.settings.rules_dir),
+            KubernetesOwners(connection, resources.settings.clusters[0]),
+            resources.clock,
+            resources.ids,
+            by=resources.owner,
+        )

@@ -1,0 +1,27 @@
+"""The parts that diagnose: read-only sight of the cluster, and the built-in analyser."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from midwatch.adapters.catalog.log_patterns import load_log_patterns
+from midwatch.adapters.kubernetes.evidence import KubernetesGatherer
+from midwatch.bootstrap import Resources
+from midwatch.bootstrap.detection import open_cluster
+from midwatch.domain.logs import LogAnalyser
+from midwatch.services.analysing import BuiltInAnalyser
+from midwatch.services.investigation import Investigation
+from midwatch.services.runtime import Bells
+
+
+@asynccontextmanager
+async def open_investigation(resources: Resources, bells: Bells) -> AsyncIterator[Investigation]:
+    """Investigations over the watched cluster, with the patterns of ``rules/logs``."""
+    analyser = LogAnalyser(load_log_patterns(resources.settings.rules_dir / "logs"))
+    async with open_cluster(resources.settings) as connection:
+        yield Investigation(
+            resources.journal(bells),
+            KubernetesGatherer(connection),
+            BuiltInAnalyser(analyser, resources.clock),
+            resources.clock,
+            by=resources.owner,
+        )

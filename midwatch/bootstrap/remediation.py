@@ -1,0 +1,50 @@
+"""The parts that change things: planning and execution, over our full Kubernetes MCP server in a process of its own."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from midwatch.adapters.catalog.playbooks import FolderPlaybooks
+from midwatch.adapters.catalog.policy import FilePolicy
+from midwatch.adapters.mcp.connection import McpConnection
+from midwatch.adapters.mcp.kubernetes.api import open_kube
+from midwatch.adapters.mcp.kubernetes.observe import LiveCluster
+from midwatch.adapters.mcp.kubernetes_tools import KubernetesTools, server_parameters
+from midwatch.bootstrap import Resources
+from midwatch.services.execution import Execution
+from midwatch.services.holding import Pace
+from midwatch.services.planning import Planning
+from midwatch.services.runtime import Bells
+
+
+@asynccontextmanager
+async def open_remediation(resources: Resources, bells: Bells) -> AsyncIterator[tuple[Planning, Execution]]:
+    """Planning and execution. The server is connected to in the background: nothing waits for it but its calls."""
+    settings = resources.settings
+    target = partial(
+        server_parameters, settings.kubeconfig, settings.context, read_only=False, in_cluster=settings.in_cluster
+    )
+    journal, clock, by = resources.journal(bells), resources.clock, resources.owner
+    policy = FilePolicy(settings.policy_file)
+    connection = McpConnection("kubernetes-full", target)
+    async with open_kube(settings.kubeconfig, settings.context, in_cluster=settings.in_cluster) as kube:
+        live, tools = LiveCluster(kube), KubernetesTools(connection)
+        connection.start()
+        try:
+            yield (
+                Planning(journal, FolderPlaybooks(settings.playbooks_dir), policy, live, tools, clock, by=by),
+                Execution(
+                    journal,
+                    resources.stores.work,
+                    resources.stores.leases,
+                    tools,
+                    live,
+                    policy,
+                    clock,
+                    resources.ids,
+                    by=by,
+                    pace=Pace(claim_ttl_s=settings.claim_ttl_s),
+                ),
+            )
+        finally:
+            await connection.stop()

@@ -1,0 +1,210 @@
+"""The one starter of Ray, actors and Serve: ``python -m serve.up``, run by ``midwatch up`` with Ray's environment set.
+
+Stores, sandbox and Ray start side by side; then the supervisor brings the actors up, and Serve the edge. Runs in the
+foreground until SIGINT or SIGTERM, keeps the embedded stores and the sandbox alive meanwhile, and ends them in order.
+"""
+
+import asyncio
+import logging
+import shutil
+import signal
+import socket
+import sys
+import time
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import ray
+from ray import serve as ray_serve
+from rich.console import Console
+from rich.markup import escape
+
+from actors import clients, names
+from actors.supervisor import Supervisor, start
+from midwatch.domain.errors import MidwatchError, Permanent
+from midwatch.house import House, open_house
+from midwatch.processes import HouseLock, Ledger
+from midwatch.settings import Settings, load_settings
+from midwatch.telemetry import set_up_logging
+from midwatch.tokens import token_in
+
+log = logging.getLogger(__name__)
+out = Console(highlight=False)
+
+APPLICATION = "midwatch"
+_LEDGER_S = 2.0
+_READY_S = 60.0
+
+
+def main() -> int:
+    """Start, stay, stop. Returns the exit status: 0 after a clean end, 1 when starting failed."""
+    began = time.monotonic()
+    try:
+        settings = load_settings()
+        with HouseLock(settings.state_dir), ExitStack() as stack:
+            _run(settings, stack, began)
+    except MidwatchError as error:
+        Console(stderr=True, highlight=False).print(f"midwatch: {escape(str(error))}", style="red")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _run(settings: Settings, stack: ExitStack, began: float) -> None:
+    warnings.filterwarnings("ignore", module="ray")  # Ray's own deprecations are not for our users
+    set_up_logging("up", level=settings.log_level, folder=settings.log_dir)
+    ledger = Ledger(settings.state_dir)
+    if ended := ledger.reap():
+        out.print(f"  ended {len(ended)} processes that an earlier run left behind")
+    _refuse_taken_port(settings)
+    token, fresh = token_in(settings.token_file)
+    dashboard = _free_port(settings.dashboard_port)
+    with step("stores, sandbox and Ray", began), ThreadPoolExecutor(1) as pool:
+        opening = pool.submit(open_house, settings)
+        try:
+            _start_ray(settings, dashboard, stack)
+        finally:
+            house = opening.result()
+            stack.callback(house.close)
+    ledger.record(house.processes(), "store or sandbox")
+    with step("actors", began):
+        start(Supervisor, house.settings, names.SUPERVISOR)
+    with step("edge", began):
+        _start_edge(house.settings)
+    asyncio.run(_stay(house, ledger, dashboard, token, fresh, began))
+
+
+@contextmanager
+def step(what: str, began: float) -> Iterator[None]:
+    """Say what is being started, and when it stood."""
+    with out.status(f"Starting {what}…"):
+        yield
+    out.print(f"  [green]✓[/] {what} [dim]{time.monotonic() - began:.1f} s[/]")
+
+
+def _refuse_taken_port(settings: Settings) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise Permanent(
+                f"port {settings.port} on {settings.host} cannot be used ({error.strerror}): "
+                "end what listens there, or choose another with --port"
+            ) from error
+
+
+def _start_ray(settings: Settings, dashboard: int, stack: ExitStack) -> None:
+    if settings.ray_address:
+        ray.init(address=settings.ray_address, namespace=names.NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
+    else:
+        # A short path: Ray puts unix sockets below it. Sessions of earlier runs are worth nothing, and never cleaned.
+        home = settings.runtime_dir / "ray"
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True, exist_ok=True)
+        ray.init(
+            address="local",
+            num_cpus=max(2, psutil.cpu_count() or 2),
+            resources={"head": 1, "rca": max(4, settings.rca_workers)},
+            include_dashboard=True,
+            dashboard_host="127.0.0.1",
+            dashboard_port=dashboard,
+            object_store_memory=80_000_000,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            namespace=names.NAMESPACE,
+            _temp_dir=str(home),
+        )
+    stack.callback(_stop_ray)
+
+
+def _free_port(wanted: int) -> int:
+    """``wanted``, or the next port that nobody uses: the dashboard is a convenience, no reason not to start."""
+    for port in range(wanted, wanted + 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    return wanted
+
+
+def _stop_ray() -> None:
+    with out.status("Stopping Ray…"):
+        ray.shutdown()
+
+
+def _start_edge(settings: Settings) -> None:
+    from serve.app import build  # the edge's own imports wait until Ray is up: they are then shared with the replica
+
+    ray_serve.start(http_options={"host": settings.host, "port": settings.port})
+    ray_serve.run(
+        build({"settings": settings}),
+        name=APPLICATION,
+        route_prefix="/",
+        logging_config={"enable_access_log": False, "log_level": "WARNING"},
+    )
+
+
+async def _stay(house: House, ledger: Ledger, dashboard: int, token: str, fresh: bool, began: float) -> None:
+    """Keep what this process owns until asked to end."""
+    ending = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ending.set)  # after ray.init, which installs its own
+    async with _kept(house, ledger):
+        ready = asyncio.create_task(_announce(house.settings, dashboard, token, fresh, began))
+        await ending.wait()
+        ready.cancel()
+    out.print("\nStopping. State is kept; the next start goes on where this one ended.")
+
+
+@asynccontextmanager
+async def _kept(house: House, ledger: Ledger) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(house.keep()), asyncio.create_task(_write_ledger(house, ledger))]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _write_ledger(house: House, ledger: Ledger) -> None:
+    """Record whatever runs below this process, so that the next start can end what a crash of this one leaves."""
+    me = psutil.Process()
+    while True:
+        ledger.record(await asyncio.to_thread(me.children, recursive=True))
+        ledger.record(house.processes(), "store or sandbox")
+        await asyncio.sleep(_LEDGER_S)
+
+
+async def _announce(settings: Settings, dashboard: int, token: str, fresh: bool, began: float) -> None:
+    """Say where to look, once the watcher has listed its cluster."""
+    cluster = settings.clusters[0]
+    deadline = time.monotonic() + _READY_S
+    while time.monotonic() < deadline:
+        health = await clients.health(names.watcher(cluster))
+        if (health or {}).get("watching"):
+            break
+        await asyncio.sleep(0.1)
+    else:
+        out.print(f"  [yellow]the watcher of {cluster} has not listed its cluster yet:[/] see `midwatch status`")
+    out.print(f"  [green]✓[/] watching {cluster} [dim]{time.monotonic() - began:.1f} s[/]\n")
+    out.print(f"  Console    {settings.url}")
+    out.print(f"  Token      {token}" if fresh else f"  Token      in {settings.token_file}")
+    out.print(f"  Actors     http://127.0.0.1:{dashboard} (Ray's dashboard)")
+    if settings.watches_sandbox:
+        out.print(f"  Sandbox    kubectl --kubeconfig {settings.sandbox_kubeconfig} get pods -A")
+        out.print(f"\n  Something breaks in about {settings.sandbox_after_s:.0f} s. Watch it in the console, or:")
+    command = Path(sys.executable).parent / "midwatch"
+    shown = command.relative_to(Path.cwd()) if command.is_relative_to(Path.cwd()) else command
+    out.print(f"\n  {shown} incidents --watch\n  {shown} approve ID\n\n  Ctrl-C ends it; state is kept.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
