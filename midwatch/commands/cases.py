@@ -8,8 +8,10 @@ import msgspec
 import yaml
 
 from midwatch.commands.verdicts import Verdict
+from midwatch.domain.analysis import analyse
 from midwatch.domain.errors import Invalid
 from midwatch.domain.logs import LogAnalyser, diagnose_logs
+from midwatch.domain.objects.parse import parse_snapshot
 
 RawObject = dict[str, Any]
 """An object as the API server gives it; it becomes typed in :mod:`midwatch.domain.objects`."""
@@ -35,8 +37,11 @@ class _Line(msgspec.Struct, frozen=True):
 def diagnose_case(case: Case, analyser: LogAnalyser) -> Verdict:
     """One case to one verdict."""
     reports = tuple(analyser.analyse(name, text) for name, text in case.logs.items())
-    findings = tuple(finding for report in reports for finding in report.findings)
-    return Verdict(id=case.id, findings=findings, diagnosis=diagnose_logs(reports))
+    if not case.objects:
+        findings = tuple(finding for report in reports for finding in report.findings)
+        return Verdict(id=case.id, findings=findings, diagnosis=diagnose_logs(reports))
+    analysis = analyse(parse_snapshot(case.objects), reports, case.now)
+    return Verdict(id=case.id, findings=analysis.findings, diagnosis=analysis.diagnosis)
 
 
 def parse_batch(data: bytes, default_now: datetime) -> Iterator[Case]:
