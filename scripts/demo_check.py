@@ -53,7 +53,12 @@ def main() -> int:
         log = Path(folder, "run.log")
         with log.open("wb") as output:
             house = subprocess.Popen(
-                ["make", "run"], cwd=clone, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                ["make", "run"],
+                cwd=clone,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
             try:
                 check(clone, state, environment, house)

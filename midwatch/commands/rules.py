@@ -31,7 +31,9 @@ def check(folder: Annotated[Path | None, typer.Argument(help="Folder of rule fil
 
 @app.command()
 def explain(
-    signal: Annotated[Path, typer.Argument(help='JSON like {"condition": "OOMKilled", "kind": "Pod", "namespace": "shop"}.')],
+    signal: Annotated[
+        Path, typer.Argument(help='JSON like {"condition": "OOMKilled", "kind": "Pod", "namespace": "shop"}.')
+    ],
 ) -> None:
     """Say which rule takes a signal and why each other one does not."""
     try:
