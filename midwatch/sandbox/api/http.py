@@ -55,7 +55,10 @@ def create_app(server: ApiServer, users: Mapping[str, User], control: list[BaseR
             request.headers.get("accept", ""),
             request.headers.get("user-agent", ""),
         )
-        answer = await server.answer(asked)
+        try:
+            answer = await server.answer(asked)
+        except ConnectionLost:
+            return _Cut()
         if isinstance(answer, AsyncIterator):
             plain = asked.target.subresource == "log"
             return StreamingResponse(answer, media_type="text/plain" if plain else "application/json")
@@ -87,7 +90,7 @@ def current_user(request: Request) -> User:
 
 
 class _Guard:
-    """Before any route: outages, then tokens. Around it: lost answers."""
+    """Before any route: outages, then tokens."""
 
     def __init__(self, app: ASGIApp, server: ApiServer, users: Mapping[str, User]) -> None:
         self._app = app
@@ -112,10 +115,7 @@ class _Guard:
             await _status(error)(scope, receive, send)
             return
         scope["midwatch.user"] = user
-        try:
-            await self._app(scope, receive, send)
-        except ConnectionLost:
-            await _cut(scope)
+        await self._app(scope, receive, send)
 
     def _user(self, scope: Scope) -> User | None:
         header = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
@@ -123,6 +123,13 @@ class _Guard:
         if scheme.lower() != "bearer":
             return None
         return next((user for known, user in self._users.items() if secrets.compare_digest(known, token)), None)
+
+
+class _Cut(Response):
+    """No answer: the connection breaks."""
+
+    async def __call__(self, scope: Scope, _receive: Receive, _send: Send) -> None:
+        await _cut(scope)
 
 
 async def _cut(scope: Scope) -> None:

@@ -207,6 +207,8 @@ class Budgets:
         allowed = healthy > desired
         reason = "SufficientPods" if allowed else "InsufficientPods"
         set_condition(budget, "DisruptionAllowed", str(allowed), self._sim.clock.now(), reason=reason)
+        for item in budget["status"]["conditions"]:
+            item["message"] = ""  # required of this kind, and empty
         self._sim.store.replace(record, budget)
 
 
