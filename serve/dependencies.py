@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
@@ -10,7 +11,7 @@ from fastapi import Depends, Request
 from midwatch.services.ports import ClickBox, Inbox, Journal
 from midwatch.services.runtime import Bells, Clock, Ids
 from midwatch.telemetry import Metrics
-from serve.schemas.meaning import MeaningOfAlert, generic_meaning
+from serve.schemas.meaning import MeaningOfAlert, meaning_of_alert
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +27,8 @@ class Subsystem:
 class RateLimiter(Protocol):
     """Requests per client. The shared one counts in Redis and falls back to this process while Redis is away."""
 
-    async def allow(self, key: str, per_minute: int) -> float:
-        """Seconds until the next request is welcome; 0 when this one is."""
+    async def allow(self, key: str, per_minute: int, now: datetime) -> bool:
+        """Whether one more request of this client fits in its rate."""
         ...
 
 
@@ -66,7 +67,7 @@ class Edge:
     """Metrics of all actors in Prometheus' text format."""
     rate: RateLimiter
     limits: Limits = field(default_factory=Limits)
-    meaning: MeaningOfAlert = generic_meaning
+    meaning: MeaningOfAlert = meaning_of_alert
     metrics: Metrics = field(default_factory=Metrics)
     """What this replica counts; ``scrape`` adds it to the actors' own."""
 

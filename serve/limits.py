@@ -15,12 +15,11 @@ _FULL_RETRY_S = 5.0
 class LocalRateLimiter:
     """A token bucket per client: a minute's worth at once, then evenly."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._buckets: OrderedDict[str, tuple[float, datetime]] = OrderedDict()
 
-    async def allow(self, key: str, per_minute: int) -> float:
-        now = self._clock.now()
+    async def allow(self, key: str, per_minute: int, now: datetime) -> bool:
+        """Take one token of ``key``."""
         tokens, then = self._buckets.get(key, (float(per_minute), now))
         rate = per_minute / 60
         tokens = min(float(per_minute), tokens + max(0.0, (now - then).total_seconds()) * rate)
@@ -29,7 +28,7 @@ class LocalRateLimiter:
         self._buckets.move_to_end(key)
         while len(self._buckets) > _MOST_CLIENTS:
             self._buckets.popitem(last=False)
-        return 0.0 if allowed else (1 - tokens) / rate
+        return allowed
 
 
 class Shedder:

@@ -39,7 +39,7 @@ async def open_edge(settings: Settings) -> AsyncIterator[Edge]:
             cluster=settings.clusters[0],
             health=probe.health,
             scrape=lambda: _scraped(metrics),
-            rate=LocalRateLimiter(resources.clock),
+            rate=LocalRateLimiter(),
             limits=Limits(
                 max_body_bytes=settings.max_body_bytes,
                 inbox_depth=settings.inbox_limit,

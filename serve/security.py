@@ -101,11 +101,9 @@ def caller_of(request: Request, edge: Edge) -> Caller | None:
 async def within_rate(request: Request, edge: Annotated[Edge, Depends(edge_of)]) -> None:
     """Count this request against its client's rate."""
     client = request.client.host if request.client else "unknown"
-    wait = await edge.rate.allow(f"edge:{client}", edge.limits.requests_per_minute)
-    if wait > 0:
-        raise TooManyRequests(
-            f"more than {edge.limits.requests_per_minute} requests a minute from {client}; slow down", wait
-        )
+    rate = edge.limits.requests_per_minute
+    if not await edge.rate.allow(f"edge:{client}", rate, edge.clock.now()):
+        raise TooManyRequests(f"more than {rate} requests a minute from {client}; slow down", 60 / rate)
 
 
 async def authorised(request: Request, edge: Annotated[Edge, Depends(edge_of)]) -> Caller:

@@ -6,6 +6,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
 from midwatch.domain.signals import Signal
+from midwatch.services.ingestion import Intake
 from serve.bodies import JSON, read_body
 from serve.dependencies import Edge, TheEdge
 from serve.limits import Shedder
@@ -36,10 +37,8 @@ async def receive_alerts(request: Request, edge: TheEdge) -> Response:
 
 async def accept(signals: tuple[Signal, ...], edge: Edge) -> Response:
     """Commit, then ring the rule engine."""
-    receipts = await edge.inbox.put(signals) if signals else ()
+    receipts = await Intake(edge.inbox, edge.bells.signals).accept(signals)
     new = sum(receipt.new for receipt in receipts)
-    if new:
-        edge.bells.signals()
     for signal in signals:
         edge.metrics.signals.labels(signal.source, signal.status).inc()
     answer = Accepted(new, len(receipts) - new, tuple(receipt.signal for receipt in receipts))

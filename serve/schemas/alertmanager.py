@@ -165,11 +165,17 @@ def _signal(
         received_at=now,
         failure_class=meant.failure_class,
         summary=annotations.get("description") or annotations.get("message") or "",
-        labels=labels,
+        labels=_with_family(labels, meant.family),
         annotations=annotations,
         ends_at=_end(alert.ends_at) if status is SignalStatus.RESOLVED else None,
         fingerprint=_printable(alert.fingerprint) or label_fingerprint(alert.labels),
     )
+
+
+def _with_family(labels: dict[str, str], family: str) -> dict[str, str]:
+    """Rules match on the family by this label, so a sender may not choose it."""
+    rest = {name: value for name, value in labels.items() if name != "family"}
+    return {**rest, "family": family} if family else rest
 
 
 def _title(annotations: Mapping[str, str], alertname: str) -> str:

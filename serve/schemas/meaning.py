@@ -7,13 +7,15 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from midwatch.domain.conditions.alerts import read_alert
 from midwatch.domain.refs import ObjectRef, Severity
 
 
 class AlertMeaning(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert in the words of the catalogue."""
+    """An alert in the words of the catalogue; ``family`` is empty where the catalogue does not know the alert."""
 
     condition: str
+    family: str = ""
     subject: ObjectRef
     owner: ObjectRef
     failure_class: str
@@ -35,10 +37,26 @@ _NAMESPACED = (
     ("hpa", "HorizontalPodAutoscaler", "workload"),
     ("persistentvolumeclaim", "PersistentVolumeClaim", "volume"),
     ("poddisruptionbudget", "PodDisruptionBudget", "workload"),
-    ("resourcequota", "ResourceQuota", "quota"),
+    ("resourcequota", "ResourceQuota", "namespace"),
     ("ingress", "Ingress", "network"),
 )
 _WORKLOAD_TYPES = {kind.lower(): kind for _, kind in _WORKLOADS}
+
+
+def meaning_of_alert(alertname: str, labels: Mapping[str, str]) -> AlertMeaning:
+    """An alert of the usual rule sets by the catalogue's table, any other by its labels."""
+    meant = generic_meaning(alertname, labels)
+    reading = read_alert(alertname, labels)
+    if not reading.known:
+        return meant
+    subject = reading.subject or meant.subject
+    return AlertMeaning(
+        condition=reading.condition,
+        family=reading.family,
+        subject=subject,
+        owner=meant.owner if subject == meant.subject else subject,
+        failure_class=reading.failure_class,
+    )
 
 
 def generic_meaning(alertname: str, labels: Mapping[str, str]) -> AlertMeaning:

@@ -98,7 +98,7 @@ class House:
             cluster="lab",
             health=health,
             scrape=scrape,
-            rate=LocalRateLimiter(self.clock),
+            rate=LocalRateLimiter(),
             limits=self.limits,
         )
 

@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from midwatch.domain.errors import Invalid
 from midwatch.domain.refs import ObjectRef, Severity
 from midwatch.domain.signals import Signal, SignalStatus
 from serve.schemas.alertmanager import label_fingerprint, parse_alerts
-from serve.schemas.meaning import generic_meaning, severity_of
+from serve.schemas.meaning import generic_meaning, meaning_of_alert, severity_of
 from tests.unit.edge.conftest import House, Opener
 
 URL = "/api/alert/webhook"
@@ -259,6 +263,24 @@ def test_labels_name_the_most_telling_object(labels: dict[str, str], subject: st
     assert (meant.subject.path, meant.failure_class) == (subject, failure_class)
 
 
+@pytest.mark.parametrize(
+    ("name", "labels", "condition", "subject"),
+    [
+        ("KubePodCrashLooping", {"pod": "web-1", "namespace": "shop"}, "CrashLoopBackOff", "Pod/shop/web-1"),
+        ("KubeNodeNotReady", {"node": "n1", "namespace": "monitoring"}, "NodeNotReady", "Node/n1"),
+        ("CheckoutIsSlow", {"deployment": "web", "namespace": "shop"}, "CheckoutIsSlow", "Deployment/shop/web"),
+    ],
+)
+async def test_known_alerts_speak_the_words_of_the_catalogue(
+    name: str, labels: dict[str, str], condition: str, subject: str, api: httpx2.AsyncClient, house: House
+) -> None:
+    sent = alert(name, labels={"alertname": name, "family": "forged", **labels})
+    assert (await api.post(URL, json=body(sent))).status_code == 202
+    (signal,) = await stored(house)
+    assert (signal.condition, signal.subject.path) == (condition, subject)
+    assert signal.labels.get("family") != "forged", "what rules match on is ours to say"
+
+
 def test_a_pod_with_its_workload_named_belongs_to_that_workload() -> None:
     meant = generic_meaning(
         "A", {"pod": "web-1", "namespace": "shop", "workload": "web", "workload_type": "deployment"}
@@ -286,6 +308,44 @@ def test_a_missing_fingerprint_is_alertmanagers_own() -> None:
     assert label_fingerprint({}) == "cbf29ce484222325", "64-bit FNV-1a of nothing"
     assert label_fingerprint({"a": "1", "b": "2"}) == label_fingerprint({"b": "2", "a": "1"})
     assert label_fingerprint({"a": "1b", "c": ""}) != label_fingerprint({"a": "1", "bc": ""})
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+_NAMES = st.sampled_from(["alertname", "pod", "namespace", "node", "instance", "job", "severity", "cluster", "family"])
+_ALERTS = st.fixed_dictionaries(
+    {"labels": st.dictionaries(_NAMES | st.text(max_size=8), st.text(max_size=20) | _JSON, max_size=6)},
+    optional={
+        "status": st.sampled_from(["firing", "resolved", "", "x"]) | _JSON,
+        "startsAt": st.sampled_from(["2026-11-21T03:00:00Z", "0001-01-01T00:00:00-23:00", "9999-12-31T23:59:59-23:00"])
+        | _JSON,
+        "endsAt": st.text(max_size=30) | _JSON,
+        "annotations": st.dictionaries(st.text(max_size=8), st.text(max_size=40), max_size=3) | _JSON,
+        "fingerprint": st.text(max_size=20) | _JSON,
+    },
+)
+_BODIES = st.fixed_dictionaries(
+    {"alerts": st.lists(_ALERTS, max_size=4) | _JSON}, optional={"version": _JSON, "status": _JSON}
+)
+
+
+@given(sent=_BODIES.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=200))
+@settings(max_examples=150, deadline=None)
+def test_any_body_is_signals_or_a_refusal(sent: bytes) -> None:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    try:
+        alerts = parse_alerts(sent, now=now, new_id=lambda: "s", cluster="lab", meaning=meaning_of_alert)
+    except Invalid:
+        return  # nothing else may be raised
+    for signal in alerts.signals:
+        assert signal.starts_at.tzinfo is not None
+        assert signal.subject.name
+        assert signal.fingerprint
+        assert "\0" not in repr(signal)
+        msgspec.json.decode(msgspec.json.encode(signal), type=Signal)
 
 
 CORPUS = Path(os.environ.get("MIDWATCH_CORPUS", "")) / "alerts"
