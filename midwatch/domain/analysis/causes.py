@@ -24,7 +24,7 @@ _DEPTHS = (
     (("OOMKilled",), 88),
     (("FailedScheduling", "SchedulingGated"), 86),
     (("FailedMount", "FailedAttachVolume", "SandboxCreationFailed"), 84),
-    (("ServiceSelectorMismatch", "ServicePortMismatch", "AccessDenied", "NetworkPolicyBlocks"), 80),
+    (("AccessDenied", "NetworkPolicyBlocks"), 80),
     (("LivenessProbeFailing", "StartupProbeFailing"), 76),
     (("InitContainerFailing", "CrashLoopBackOff", "ContainerExited"), 74),
     (("ReadinessProbeFailing", "PodEvicted", "PodDeadlineExceeded", "PodFailed"), 72),
@@ -32,7 +32,7 @@ _DEPTHS = (
     (("PodOnLostNode", "PodStuckTerminating", "PodNotReady", "PodPending", "PodPreempted"), 66),
     (("NodeAtPodCapacity", "NodeFlapping"), 64),
     (("Ingress", "Route", "Gateway", "APIServiceDown", "HPA", "CronJob", "TlsSecret", "Load"), 60),
-    (("ServiceNoEndpoints",), 58),
+    (("ServiceSelectorMismatch", "ServicePortMismatch", "ServiceNoEndpoints"), 58),
     (("ProgressDeadlineExceeded", "StatefulSetServiceMissing", "AntiAffinityImpossible"), 50),
     (("DeploymentUnavailable", "DeploymentReplicasShort", "StatefulSet", "DaemonSet", "GenerationNotObserved"), 40),
     (("PDB",), 30),
@@ -74,7 +74,11 @@ def find(view: ClusterView, findings: Sequence[Finding], attached: Attached, foc
     known = [item for item in related if depth(item)]
     if not known:
         return None if not related else _from(related[0], related, None, ())
-    root = max(known, key=lambda item: (depth(item), item.severity.rank, _near(item, focus)))
+    worst = max(known, key=lambda item: (item.severity.rank, depth(item), _near(item, focus)))
+    joined = (
+        known if focus is not None or drawn else [item for item in known if item is worst or _joined(view, item, worst)]
+    )
+    root = max(joined, key=lambda item: (depth(item), item.severity.rank, _near(item, focus)))
     beside = [item for item in related if item is not root and _touches(view, item, root.top_owner)]
     log = attached.of(_writers(view, root)) if root.condition.split("/", maxsplit=1)[0] in _NEEDS_LOG else None
     chain = _missing_backend(findings, log, root) if log is not None else ()
@@ -154,6 +158,11 @@ def _missing_backend(findings: Sequence[Finding], log: Hit, root: Finding) -> tu
 
 def _near(finding: Finding, focus: ObjectRef | None) -> bool:
     return focus is not None and focus.path in {finding.subject.path, finding.top_owner.path}
+
+
+def _joined(view: ClusterView, one: Finding, other: Finding) -> bool:
+    """Whether two findings may be of one trouble."""
+    return _touches(view, one, other.top_owner) or _touches(view, other, one.top_owner)
 
 
 def _touches(view: ClusterView, finding: Finding, focus: ObjectRef) -> bool:
