@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 
 from midwatch.sandbox.cluster.assembly import Cluster
+from midwatch.sandbox.objects import micro_stamp
 from midwatch.sandbox.schema import PODS
 from midwatch.sandbox.store import Record
 
 _SLICE = 0.02
 """Seconds between two batches."""
 
+_PROBED = b'"lastProbeTime":"'
+
 
 class Churn:
-    """Touches one pod after the other: a new resource version and a new probe time in its Ready condition."""
+    """Touches one ready pod after the other: a new resource version, and for seeded pods the time of the change (with
+    microseconds, so that a watcher can tell how late it is) as ``lastProbeTime`` of the Ready condition.
+    """
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -45,10 +50,11 @@ class Churn:
             owed = min(owed + (now - last) * self.rate, self.rate)
             last = now
             for _ in range(int(owed)):
-                self._touch()
+                self.touch_next()
             owed -= int(owed)
 
-    def _touch(self) -> None:
+    def touch_next(self) -> None:
+        """Change the next pod in turn."""
         store = self._cluster.store
         if not self._keys:
             return
@@ -59,5 +65,9 @@ class Churn:
         version = store.version + 1
         old = b'"resourceVersion":"%d"' % record.version
         raw = record.raw.replace(old, b'"resourceVersion":"%d"' % version, 1)
+        if (place := raw.find(_PROBED)) >= 0:
+            place += len(_PROBED)
+            moment = micro_stamp(self._cluster.clock.now()).encode()
+            raw = b"%b%b%b" % (raw[:place], moment, raw[place + len(moment) :])
         store.touch(record, raw, version)
         self.done += 1

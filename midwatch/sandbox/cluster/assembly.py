@@ -6,6 +6,7 @@ from random import Random
 
 from midwatch.sandbox.clock import SteppedClock
 from midwatch.sandbox.cluster.behaviours import Rule, Rulebook
+from midwatch.sandbox.cluster.configuration import Configuration
 from midwatch.sandbox.cluster.deployments import Deployments
 from midwatch.sandbox.cluster.garbage import Garbage
 from midwatch.sandbox.cluster.jobs import CronJobs, Jobs
@@ -33,6 +34,7 @@ class Cluster:
         self.store = Store(clock, random, history=history)
         self.simulation = Simulation(self.store, clock, random, pace or Pace())
         self.rules = Rulebook(ordinary)
+        self.rules.add(Configuration(self.store).decide)
         self.logs = Logbook(clock)
         self.recorder = Recorder(self.simulation)
         self.kubelets = Kubelets(self.simulation, self.rules, self.logs, self.recorder)

@@ -5,7 +5,17 @@ from __future__ import annotations
 from midwatch.sandbox.cluster.assembly import Cluster
 from midwatch.sandbox.cluster.podstatus import summarise
 from midwatch.sandbox.defaults import complete
-from midwatch.sandbox.objects import Obj, copy, decode, digest_name, encode, owner_reference, stamp
+from midwatch.sandbox.objects import (
+    Obj,
+    condition,
+    copy,
+    decode,
+    digest_name,
+    encode,
+    micro_stamp,
+    owner_reference,
+    stamp,
+)
 from midwatch.sandbox.scenarios.builders import REGISTRY, deployment, namespace, node, template
 from midwatch.sandbox.schema import DEPLOYMENTS, NAMESPACES, NODES, PODS, REPLICASETS
 from midwatch.sandbox.store import Store
@@ -22,6 +32,9 @@ def seed_pods(cluster: Cluster, count: int) -> None:
     for number in range(nodes):
         obj = node(f"big-{number:04d}", now, cpu="32", memory="128Gi", pods=250)
         obj["metadata"] |= {"uid": store.new_uid(), "creationTimestamp": stamp(now - 86400), "generation": 1}
+        # Their own role keeps the demo world's DaemonSet off them, so that the number of pods is what was asked for.
+        del obj["metadata"]["labels"]["node-role.kubernetes.io/worker"]
+        obj["metadata"]["labels"]["node-role.kubernetes.io/load"] = ""
         store.load(NODES, obj)
     made = 0
     for number in range(-(-count // PODS_PER_DEPLOYMENT)):
@@ -128,4 +141,7 @@ def _pod(space: str, labels: Obj, spec: Obj, replicaset: Obj, now: float, past: 
         },
     }
     summarise(pod, now - 86400)
+    ready = condition(pod, "Ready")
+    if ready is not None:
+        ready["lastProbeTime"] = micro_stamp(now)
     return pod

@@ -106,6 +106,8 @@ def _others() -> list[tuple[str, Obj]]:
     def named(space: str, name: str, **body: object) -> Obj:
         return {"metadata": {"name": name, "namespace": space, "labels": {"app": name}}, **body}
 
+    proxy = template("kube-proxy", _image("system", "kube-proxy", "v1.33.0"))
+    proxy["spec"]["nodeSelector"] = {"node-role.kubernetes.io/worker": ""}
     backup = template("backup", _image("platform", "backup", "1.0.9"), policy="Never")
     return [
         (
@@ -130,7 +132,7 @@ def _others() -> list[tuple[str, Obj]]:
                 "kube-proxy",
                 spec={
                     "selector": {"matchLabels": {"app": "kube-proxy"}},
-                    "template": template("kube-proxy", _image("system", "kube-proxy", "v1.33.0")),
+                    "template": proxy,
                 },
             ),
         ),

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from midwatch.sandbox.cluster.behaviours import Run
 from midwatch.sandbox.cluster.jobs import due
 from midwatch.sandbox.errors import ApiError
 from midwatch.sandbox.objects import condition, copy, seconds_of
@@ -183,7 +184,7 @@ def test_an_eviction_that_breaks_a_budget_is_refused_until_there_is_room(bench: 
     evict(second)
 
 
-def test_a_job_runs_to_completion_and_a_failing_one_to_its_limit(bench: Any) -> None:
+def test_a_job_runs_to_completion(bench: Any) -> None:
     cron = bench.record("cronjobs", "platform", "backup")
     job = bench.cluster.cronjobs.trigger(cron)
     name = job.key.name
@@ -192,6 +193,34 @@ def test_a_job_runs_to_completion_and_a_failing_one_to_its_limit(bench: Any) -> 
     assert status["succeeded"] == 1
     assert seconds_of(status["completionTime"]) > seconds_of(status["startTime"])
     assert "lastSuccessfulTime" in bench.get("cronjobs", "platform", "backup")["status"]
+
+
+def test_a_job_that_keeps_failing_stops_at_its_limit(bench: Any) -> None:
+    def fails(pod: Any, _container: Any) -> Run | None:
+        return Run(exit_after=0.5, exit_code=3) if pod["metadata"]["labels"].get("job-name") == "bad" else None
+
+    bench.cluster.rules.add(fails)
+    pod = {"spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "main:1"}]}}
+    job = {"metadata": {"name": "bad"}, "spec": {"backoffLimit": 2, "template": pod}}
+    bench.call("POST", "/apis/batch/v1/namespaces/platform/jobs", job)
+    bench.wait(lambda: bool(condition(bench.get("jobs", "platform", "bad"), "Failed")))
+    status = bench.get("jobs", "platform", "bad")["status"]
+    assert status["failed"] == 3
+    assert "succeeded" not in status
+    found = condition(bench.get("jobs", "platform", "bad"), "Failed")
+    assert found is not None
+    assert found["reason"] == "BackoffLimitExceeded"
+
+
+def test_a_missing_configmap_keeps_a_container_from_being_created_until_it_is_there(bench: Any) -> None:
+    source = [{"configMapRef": {"name": "later"}}]
+    pod = {"metadata": {"name": "needy"}, "spec": {"containers": [{"name": "c", "image": "c:1", "envFrom": source}]}}
+    bench.call("POST", "/api/v1/namespaces/shop/pods", pod)
+    bench.pass_time(3)
+    waiting = bench.get("pods", "shop", "needy")["status"]["containerStatuses"][0]["state"]["waiting"]
+    assert waiting == {"reason": "CreateContainerConfigError", "message": 'configmap "later" not found'}
+    bench.call("POST", "/api/v1/namespaces/shop/configmaps", {"metadata": {"name": "later"}})
+    bench.wait(lambda: bench.record("pods", "shop", "needy").pod.ready)
 
 
 @pytest.mark.parametrize(
