@@ -47,13 +47,15 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A root cause with its evidence, and what may be done about it.
 
-    ``confidence`` lies between 0 and 1. ``playbook`` and ``parameters`` are a proposal only: code resolves them against
+    ``title`` is a headline: the object a person would name, and what is wrong with it. ``confidence`` lies between 0
+    and 1. ``playbook`` and ``parameters`` are a proposal only: code resolves them against
     live objects and policy decides. ``author`` is ``built-in`` or ``provider/model``.
     """
 
     root_cause: str
     summary: str
     confidence: float
+    title: str = ""
     condition: str = ""
     family: str = ""
     subject: ObjectRef | None = None

@@ -8,7 +8,7 @@ import msgspec
 from midwatch.domain.analysis import advice, causes, logs
 from midwatch.domain.analysis.changes import Change, latest_change
 from midwatch.domain.analysis.hints import hints
-from midwatch.domain.conditions import detect
+from midwatch.domain.conditions import CATALOGUE, detect
 from midwatch.domain.diagnosis import Diagnosis, Evidence, Finding
 from midwatch.domain.logs.report import LogReport
 from midwatch.domain.objects.meta import Base
@@ -41,7 +41,7 @@ def analyse(
         findings = (*findings, *hints(view))
     cause = causes.find(view, findings, attached, focus)
     if cause is None:
-        return Analysis(findings, _quiet(attached) if focus is None else None)
+        return Analysis(findings, _by_logs_alone(attached, findings))
     change = latest_change(view, cause.finding, now)
     return Analysis(findings, _diagnosis(view, cause, change))
 
@@ -62,6 +62,7 @@ def _diagnosis(view: ClusterView, cause: causes.Cause, change: Change | None) ->
         root_cause=cause.sentence,
         summary=_summary(cause, change),
         confidence=cause.confidence,
+        title=_headline(root),
         condition=root.condition,
         family=root.family,
         subject=proposal.subject,
@@ -74,6 +75,12 @@ def _diagnosis(view: ClusterView, cause: causes.Cause, change: Change | None) ->
         playbook=proposal.playbook,
         parameters=proposal.parameters,
     )
+
+
+def _headline(root: Finding) -> str:
+    entry = CATALOGUE.get(root.condition)
+    owner = root.top_owner
+    return f"{owner.kind} {owner.name}: {entry.title}" if entry else root.title
 
 
 def _summary(cause: causes.Cause, change: Change | None) -> str:
@@ -89,15 +96,16 @@ def _summary(cause: causes.Cause, change: Change | None) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _quiet(attached: logs.Attached) -> Diagnosis | None:
-    """Objects are well; a log that complains all the same is worth a careful word."""
+def _by_logs_alone(attached: logs.Attached, findings: Sequence[Finding]) -> Diagnosis | None:
+    """No object explains anything. A log that complains is worth a word, a careful one where the objects are well."""
     hit = attached.best
     if hit is None:
         return None
+    well = all(finding.severity is Severity.INFO for finding in findings)
     return Diagnosis(
         root_cause=f"{hit.finding.title}: {hit.explanation}",
-        summary=f"{hit.finding.summary} The objects themselves look well.",
-        confidence=0.3,
+        summary=hit.finding.summary + (" The objects themselves look well." if well else ""),
+        confidence=0.3 if well else 0.6,
         condition=hit.finding.condition,
         family=hit.finding.family,
         evidence=hit.finding.evidence[:3],
