@@ -30,6 +30,8 @@ BATCH = 500
 """Objects looked at between two breaths, and signals handed over at once."""
 PATIENCE = timedelta(seconds=15)
 """How long the first look waits for kinds that are slow to be listed."""
+LISTING_LOOK = timedelta(seconds=0.5)
+"""How often to see, while listing, whether patience has run out."""
 EVENT_MEMORY = timedelta(hours=1)
 ENDED_KEPT = 10_000
 
@@ -139,6 +141,8 @@ class Watching:
             source.scopes, (KindState.LISTING, "")
         )
         self._dirty: OrderedDict[Key, datetime] = OrderedDict()
+        self._parked: dict[str, dict[Key, datetime]] = {}  # changes of kinds that are not seen right now
+        self._seen: set[str] = set()
         self._rechecks: list[tuple[datetime, Key]] = []
         self._active: dict[str, Signal] = {}
         self._of_object: dict[Key, set[str]] = {}
@@ -174,10 +178,15 @@ class Watching:
             self._errors[f"{kind}: {detail}"] = None
             while len(self._errors) > 20:
                 self._errors.popitem(last=False)
-        if self._seen(kind):
-            if scope == "":
+        states = [stands for (name, _), (stands, _) in self._states.items() if name == kind]
+        if all(stands is KindState.SYNCED for stands in states):
+            self._seen.add(kind)
+            for key, since in self._parked.pop(kind, {}).items():
+                self._dirty.setdefault(key, since)
+            if scope == "":  # of some namespaces alone, absence elsewhere would not be a fact
                 self.view.complete.add(kind)
         else:
+            self._seen.discard(kind)
             self.view.complete.discard(kind)
         self._stir.set()
 
@@ -198,10 +207,6 @@ class Watching:
         for key in keys:
             self._dirty.setdefault(key, now)
         self._stir.set()
-
-    def _seen(self, kind: str) -> bool:
-        states = [state for (name, _), (state, _) in self._states.items() if name == kind]
-        return bool(states) and all(state is KindState.SYNCED for state in states)
 
     # -- the loop
 
@@ -234,7 +239,8 @@ class Watching:
                     self._sweep(now)
                     sweep_at = now + self._resync
                 await self._look_around()
-            await self._rest(min(sweep_at, self._rechecks[0][0]) if self._rechecks and self._ready else sweep_at)
+            until = min(sweep_at, self._rechecks[0][0]) if self._rechecks else sweep_at
+            await self._rest(until if self._ready else now + LISTING_LOOK)
 
     def _settled(self) -> bool:
         return all(state is not KindState.LISTING for state, _ in self._states.values())
@@ -252,19 +258,15 @@ class Watching:
             now = self._clock.now()
             while self._rechecks and self._rechecks[0][0] <= now:
                 self._dirty.setdefault(heapq.heappop(self._rechecks)[1], now)
-            waiting: list[tuple[Key, datetime]] = []
             for _ in range(min(BATCH, len(self._dirty))):
                 key, since = self._dirty.popitem(last=False)
-                if self._seen(key[0]):
+                if key[0] in self._seen:
                     self._unsent += await self._look(key, now)
                 elif key in self._of_object or self.view.get(*key) is not None:
-                    waiting.append((key, since))
-            looked = not waiting
-            for key, since in waiting:
-                self._dirty.setdefault(key, since)
+                    self._parked.setdefault(key[0], {}).setdefault(key, since)
             if self._unsent and not await self._send():
                 return
-            if not self._dirty or not looked:
+            if not self._dirty:
                 return
             await asyncio.sleep(0)
 

@@ -73,7 +73,7 @@ def find(view: ClusterView, findings: Sequence[Finding], attached: Attached, foc
     related = [item for item in raised if focus is None or _touches(view, item, focus)]
     known = [item for item in related if depth(item)]
     if not known:
-        return None if not related else _from(related[0], related, None, ())
+        return None
     worst = max(known, key=lambda item: (item.severity.rank, depth(item), _near(item, focus)))
     joined = (
         known if focus is not None or drawn else [item for item in known if item is worst or _joined(view, item, worst)]
