@@ -3,6 +3,7 @@
 Exit codes of all commands that use it: 0 done, 1 refused or not found, 2 wrong usage, 3 Midwatch cannot be reached.
 """
 
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -98,6 +99,26 @@ def complain(message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def decoded(body: bytes, kind: type[T]) -> T:
+    """An answer as a typed value, without what could steer a terminal: its text was written by whatever broke."""
+    return msgspec.convert(_printable(msgspec.json.decode(body)), kind)
+
+
+def _printable(value: object) -> object:
+    match value:
+        case str():
+            return _UNPRINTABLE.sub("\ufffd", value)
+        case list():
+            return [_printable(item) for item in value]
+        case dict():
+            return {_printable(key): _printable(item) for key, item in value.items()}
+        case _:
+            return value
+
+
 class Api:
     """The API behind one address."""
 
@@ -110,16 +131,12 @@ class Api:
 
     def get(self, path: str, kind: type[T], **params: str | int | bool) -> T:
         """A GET, decoded."""
-        return msgspec.json.decode(self.raw(path, **params), type=kind)
+        return decoded(self.raw(path, **params), kind)
 
     def find(self, path: str, kind: type[T]) -> T | None:
         """A GET of one thing, ``None`` when there is none."""
         answer = self._send("GET", path, params={})
-        return (
-            None
-            if answer.status_code == httpx2.codes.NOT_FOUND
-            else msgspec.json.decode(self._checked(answer).content, type=kind)
-        )
+        return None if answer.status_code == httpx2.codes.NOT_FOUND else decoded(self._checked(answer).content, kind)
 
     def health(self) -> bytes:
         """The health document; it comes with 503 too, when a required part is away."""
@@ -130,7 +147,7 @@ class Api:
         body = {"reason": reason, "digest": digest}
         answer = self._send("POST", f"/api/approvals/{quote(approval)}/{choice}", json=body)
         try:
-            return msgspec.json.decode(answer.content, type=Judged)
+            return decoded(answer.content, Judged)
         except msgspec.ValidationError:
             self._checked(answer)
             raise
@@ -167,7 +184,7 @@ class Api:
                 elif field == "data" and name == "end":
                     return
                 elif field == "data":
-                    yield msgspec.json.decode(value, type=Moment)
+                    yield decoded(value.encode(), Moment)
 
     def _send(self, method: str, path: str, **options: object) -> httpx2.Response:
         try:
@@ -186,7 +203,7 @@ class Api:
         if not answer.is_error:
             return answer
         try:
-            problem = msgspec.json.decode(answer.content, type=Problem)
+            problem = decoded(answer.content, Problem)
         except msgspec.DecodeError:
             problem = Problem()
         said = problem.detail or problem.title or answer.reason_phrase

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from midwatch.commands import client
-from midwatch.commands.client import REFUSED, Output, Question, open_api, show_raw
+from midwatch.commands.client import REFUSED, Output, Question, decoded, open_api, show_raw
 from midwatch.services.ports import IncidentSummary
 
 
@@ -40,7 +40,7 @@ def status(
     """
     with open_api() as api:
         body = api.health()
-        health = msgspec.json.decode(body, type=_Health)
+        health = decoded(body, _Health)
         down = health.status == "down"
         if output in (Output.JSON, Output.YAML):
             show_raw(body, output)
