@@ -1,5 +1,6 @@
 """Approvals: ask people, store every click first, judge it then, and let nothing stale, late or foreign through."""
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -17,7 +18,7 @@ from midwatch.domain.approvals import (
 )
 from midwatch.domain.checks import Standing, unchanged
 from midwatch.domain.errors import Conflict, NotFound, Refused, Transient
-from midwatch.domain.ids import ApprovalId
+from midwatch.domain.ids import ApprovalId, ClickId
 from midwatch.domain.incidents import Incident
 from midwatch.domain.playbooks import Plan, VerdictKind
 from midwatch.domain.reasons import Reason
@@ -76,18 +77,29 @@ class Approvals:
         return await self._clicks.put(click)
 
     async def drain(self) -> int:
-        """Judge stored clicks in the order they came; how many. ``Transient``: the rest stays stored."""
-        judged = 0
-        while pending := await self._clicks.pending():
-            for click in pending:
-                decision = await self._judge(click)
+        """Judge stored clicks in the order they came; how many.
+
+        A click that cannot be judged now (its target cannot be looked at) stays stored and holds up no other; then
+        ``Transient`` is raised at the end.
+        """
+        judged, stuck = set[ClickId](), dict[ClickId, Transient]()
+        while new := [click for click in await self._clicks.pending() if click.id not in judged | stuck.keys()]:
+            for click in new:
+                try:
+                    decision = await self._judge(click)
+                except Transient as error:
+                    stuck[click.id] = error
+                    continue
                 await self._clicks.settle(click.id, outcome=decision.kind, sentence=decision.sentence)
-                judged += 1
-        return judged
+                judged.add(click.id)
+        if stuck:
+            raise next(iter(stuck.values()))
+        return len(judged)
 
     async def expire(self, claim: Claim) -> Incident:
         """Close a question that nobody answered in time. Clicks that came in time are judged first."""
-        await self.drain()
+        with contextlib.suppress(Transient):  # what cannot be judged now does not approve: it expires
+            await self.drain()
         incident = await self._journal.read(claim.incident)
         while (request := incident.approval) is not None and request.outcome is None:
             now = self._clock.now()

@@ -1,0 +1,183 @@
+"""The broker over the in-memory store: asked once, stored first, one winner, and an end to every question."""
+
+import asyncio
+import contextlib
+
+import msgspec
+
+from midwatch.domain.approvals import ApprovalOutcome, Choice, DecisionKind
+from midwatch.domain.errors import Transient
+from midwatch.domain.incidents import State, Work
+from midwatch.domain.policy import Policy
+from midwatch.domain.reasons import Reason
+from tests.fakes.remedies import Bench
+
+
+async def test_a_question_is_put_once() -> None:
+    bench = Bench()
+    incident = await bench.asked(await bench.incident())
+    assert incident.state is State.AWAITING_APPROVAL
+    assert incident.approval is not None
+    assert incident.approval.digest == incident.digest
+    assert incident.approval.quorum == 1
+    assert not await bench.due(Work.ASK)
+
+
+async def test_an_approval_leads_to_execution() -> None:
+    bench = Bench()
+    incident = await bench.approved(await bench.incident())
+    assert incident.approval is not None
+    assert (incident.approval.outcome, incident.approval.decided_by) == (ApprovalOutcome.APPROVED, "api:alice")
+    assert await bench.due(Work.EXECUTE)
+
+
+async def test_a_rejection_escalates_and_keeps_the_comment() -> None:
+    bench = Bench()
+    incident = await bench.asked(await bench.incident())
+    click = msgspec.structs.replace(bench.answer(incident, Choice.REJECT), comment="not at night")
+    await bench.approvals.click(click)
+    await bench.approvals.drain()
+    incident = await bench.store.journal.read(incident.id)
+    assert (incident.state, incident.reason) == (State.ESCALATED, Reason.REJECTED_BY_HUMAN)
+    assert "not at night" in incident.outcome
+    assert not await bench.due(Work.EXECUTE)
+
+
+async def test_nobody_answers() -> None:
+    bench = Bench()
+    incident = await bench.asked(await bench.incident())
+    assert not await bench.due(Work.AWAIT)
+    bench.clock.advance(301)
+    incident = await bench.approvals.expire(await bench.claim(Work.AWAIT))
+    assert (incident.state, incident.reason) == (State.ESCALATED, Reason.APPROVAL_EXPIRED)
+    late = await bench.clicked(incident, Choice.APPROVE)
+    assert late.state is State.ESCALATED
+
+
+async def test_a_click_in_time_counts_although_the_broker_was_away() -> None:
+    bench = Bench()
+    incident = await bench.asked(await bench.incident())
+    bench.clock.advance(299)
+    await bench.approvals.click(bench.answer(incident, Choice.APPROVE))
+    bench.clock.advance(3)
+    incident = await bench.approvals.expire(await bench.claim(Work.AWAIT))
+    assert incident.approval is not None
+    assert incident.approval.outcome is ApprovalOutcome.APPROVED
+
+
+async def test_cleared_signals_void_the_question_without_bothering_anybody() -> None:
+    bench = Bench()
+    incident = await bench.asked(await bench.incident())
+    await bench.clears(incident)
+    incident = await bench.clicked(incident, Choice.APPROVE)
+    assert incident.approval is not None
+    assert incident.approval.outcome is ApprovalOutcome.VOID
+    assert incident.state is not State.ESCALATED
+    incident = await bench.fires(incident)
+    assert incident.approval is None
+    assert await bench.due(Work.PLAN)
+
+
+async def test_a_changed_target_voids_the_question() -> None:
+    bench = Bench()
+    incident = await bench.asked(await bench.incident())
+    bench.cluster.edited()
+    incident = await bench.clicked(incident, Choice.APPROVE)
+    assert (incident.state, incident.reason) == (State.ESCALATED, Reason.TARGET_CHANGED)
+
+
+async def test_a_redelivered_click_is_known() -> None:
+    bench = Bench()
+    incident = await bench.asked(await bench.incident())
+    click = bench.answer(incident, Choice.APPROVE)
+    assert await bench.approvals.click(click)
+    assert not await bench.approvals.click(click)
+    assert await bench.approvals.drain() == 1
+
+
+async def test_two_people_for_high_risk_once_two_are_named() -> None:
+    bench = Bench(policy=Policy(approvers=("api:alice", "slack:bob")))
+    incident = await bench.asked(await bench.incident("OOMKilled"))
+    assert incident.approval is not None
+    assert (incident.approval.quorum, incident.approval.confirm) == (2, True)
+    for user in ("api:alice", "slack:bob", "slack:eve"):
+        for choice in (Choice.APPROVE, Choice.CONFIRM):
+            assert incident.approval is not None
+            assert incident.approval.outcome is None
+            bench.clock.advance(1)
+            incident = await bench.clicked(incident, choice, user=user)
+        if user == "slack:bob":
+            break
+    assert incident.approval is not None
+    assert incident.approval.outcome is ApprovalOutcome.APPROVED
+
+
+async def test_a_hundred_racing_clicks_have_one_winner() -> None:
+    bench = Bench()
+    incident = await bench.asked(await bench.incident())
+    clicks = [
+        bench.answer(incident, Choice.APPROVE if number % 2 else Choice.REJECT, user=f"api:user{number}")
+        for number in range(100)
+    ]
+    for click in clicks:
+        await bench.approvals.click(click)
+    await asyncio.gather(*(bench.approvals.drain() for _ in range(20)))
+    outcomes = [outcome for click in clicks if (outcome := await bench.store.clicks.outcome(click.id))]
+    assert len(outcomes) == 100
+    won = [kind for kind, _ in outcomes if kind in (DecisionKind.APPROVED, DecisionKind.REJECTED)]
+    assert len(won) == 1
+    story = await bench.story(incident)
+    assert story.count("ApprovalClosed") == 1
+    assert {kind for kind, _ in outcomes} - {DecisionKind.ALREADY_DECIDED} == set(won)
+
+
+async def test_a_click_waits_while_the_cluster_cannot_be_asked() -> None:
+    bench = Bench()
+    incident = await bench.asked(await bench.incident())
+    click = bench.answer(incident, Choice.APPROVE)
+    await bench.approvals.click(click)
+
+    def away(_: str) -> None:
+        raise Transient("the API server is away")
+
+    bench.cluster.on_call = away
+    try:
+        await bench.approvals.drain()
+    except Transient:
+        pass
+    else:
+        raise AssertionError("a click was judged without looking at its target")
+    assert await bench.store.clicks.outcome(click.id) is None
+    bench.cluster.on_call = lambda _: None
+    await bench.approvals.drain()
+    assert await bench.store.clicks.outcome(click.id) == (DecisionKind.APPROVED, "Approved: Midwatch acts now.")
+
+
+async def test_a_click_on_nothing_is_answered() -> None:
+    bench = Bench()
+    incident = await bench.asked(await bench.incident())
+    click = msgspec.structs.replace(bench.answer(incident, Choice.APPROVE), approval_id="nowhere-at-all")
+    await bench.approvals.click(click)
+    await bench.approvals.drain()
+    outcome = await bench.store.clicks.outcome(click.id)
+    assert outcome is not None
+    assert outcome[0] == DecisionKind.STALE
+
+
+async def test_one_stuck_click_does_not_hold_up_the_others() -> None:
+    """A rejection needs no look at the cluster: it is judged although an approval before it has to wait."""
+    bench = Bench()
+    incident = await bench.asked(await bench.incident())
+    approving, rejecting = bench.answer(incident, Choice.APPROVE), bench.answer(incident, Choice.REJECT, user="api:bob")
+    await bench.approvals.click(approving)
+    await bench.approvals.click(rejecting)
+
+    def away(_: str) -> None:
+        raise Transient("the API server is away")
+
+    bench.cluster.on_call = away
+    with contextlib.suppress(Transient):
+        await bench.approvals.drain()
+    outcome = await bench.store.clicks.outcome(rejecting.id)
+    assert outcome is not None
+    assert outcome[0] == DecisionKind.REJECTED
