@@ -1,0 +1,148 @@
+"""Playbook files are read strictly, proved by their examples, and compiled within bounds."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from midwatch.adapters.catalog.playbooks import FolderPlaybooks, load_playbooks
+from midwatch.adapters.catalog.yaml_source import Faults
+from midwatch.domain.actions import ACTIONS
+from midwatch.domain.compiling import bytes_of, compile_plan
+from midwatch.domain.errors import Refused
+from midwatch.domain.observed import ContainerSeen, Observed
+from midwatch.domain.playbooks import Risk, plan_digest
+from midwatch.domain.reasons import Reason
+from midwatch.domain.refs import ObjectRef
+
+SHIPPED = load_playbooks(Path(__file__).parents[3] / "playbooks")
+WEB = Observed(ref=ObjectRef("Deployment", "web", "shop", "u1"), generation=4, desired=2)
+
+GOOD = """\
+title: Restart
+applies_to: [CrashLoopBackOff]
+steps:
+  - action: rollout_restart
+    risk: MEDIUM
+    verify: [{name: pods_ready, hold_s: 1, timeout_s: 10}]
+    no_undo: nothing to put back
+examples:
+  - given: {ref: {kind: Deployment, name: web, namespace: shop, uid: u}}
+    expect: {steps: [{}]}
+"""
+
+BAD = {
+    "unknown key": (GOOD.replace("title:", "titel: x\ntitle:"), "unknown field `titel`"),
+    "unknown action": (GOOD.replace("rollout_restart", "reboot"), "p.yaml:4: unknown action 'reboot'"),
+    "unknown check": (GOOD.replace("pods_ready", "all_fine"), "p.yaml:6: unknown check 'all_fine'"),
+    "risk too low": (GOOD.replace("MEDIUM", "LOW"), "p.yaml:5: rollout_restart is at least MEDIUM, not LOW"),
+    "high without undo": (GOOD.replace("MEDIUM", "HIGH"), "p.yaml:5: a step of HIGH risk needs an undo"),
+    "no reason for no undo": (GOOD.replace("    no_undo: nothing to put back\n", ""), "says why in no_undo"),
+    "undo of what cannot be undone": (GOOD.replace("no_undo: nothing to put back", "undo: restore"), "p.yaml:7: "),
+    "not verified": (GOOD.replace("[{name: pods_ready, hold_s: 1, timeout_s: 10}]", "[]"), "is not verified"),
+    "hold longer than timeout": (GOOD.replace("hold_s: 1,", "hold_s: 11,"), "p.yaml:6: 0 <= hold_s <= timeout_s"),
+    "unknown parameter": (
+        GOOD.replace("    risk: MEDIUM\n", "    risk: MEDIUM\n    params: {force: 1}\n"),
+        "takes no parameter 'force'",
+    ),
+    "no example": (GOOD.partition("examples:")[0] + "examples: []\n", "it has no examples"),
+    "example that does not hold": (
+        GOOD.replace("{steps: [{}]}", "{steps: [{a: 1}]}"),
+        "p.yaml:9: example 1: its steps",
+    ),
+    "example of another kind": (GOOD.replace("kind: Deployment", "kind: Node"), "example 1: refused"),
+    "not YAML": ("title: [", "p.yaml:1: expected"),
+    "twice": (GOOD + "title: again\n", "stands twice"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), BAD.values(), ids=BAD.keys())
+def test_a_bad_playbook_is_refused_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "p.yaml").write_text(text)
+    with pytest.raises(Faults) as caught:
+        load_playbooks(tmp_path)
+    assert said in str(caught.value)
+    assert "p.yaml:" in str(caught.value)
+
+
+def test_a_good_one_loads(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(GOOD)
+    assert load_playbooks(tmp_path).ids == {"p"}
+
+
+def test_two_playbooks_for_one_condition_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(GOOD)
+    (tmp_path / "q.yaml").write_text(GOOD)
+    with pytest.raises(Faults, match="CrashLoopBackOff is taken by p already"):
+        load_playbooks(tmp_path)
+
+
+def test_a_bad_edit_leaves_the_old_set_in_force(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(GOOD)
+    folder = FolderPlaybooks(tmp_path)
+    (tmp_path / "p.yaml").write_text(GOOD.replace("MEDIUM", "LOW"))
+    assert folder.get("p") is not None
+    assert "at least MEDIUM" in folder.fault
+    (tmp_path / "p.yaml").write_text(GOOD.replace("title: Restart", "title: Start anew"))
+    assert folder.current().all[0].title == "Start anew"
+    assert not folder.fault
+
+
+def test_the_shipped_ones_are_asked_for_or_harmless() -> None:
+    for playbook in SHIPPED.all:
+        for step in playbook.steps:
+            assert step.risk.rank >= ACTIONS[step.action].floor.rank
+            assert step.undo or step.no_undo
+    assert {"restart-workload", "rollback-deployment", "raise-memory-limit"} <= SHIPPED.ids
+
+
+@pytest.mark.parametrize(
+    ("condition", "playbook"),
+    [
+        ("CrashLoopBackOff", "restart-workload"),
+        ("ImagePullBackOff/NotFound", "rollback-deployment"),
+        ("ProgressDeadlineExceeded", "rollback-deployment"),
+        ("OOMKilled", "raise-memory-limit"),
+    ],
+)
+def test_conditions_find_their_playbook(condition: str, playbook: str) -> None:
+    found = SHIPPED.for_condition(condition)
+    assert found is not None
+    assert found.id == playbook
+
+
+def test_conditions_that_nothing_helps_against_find_none() -> None:
+    assert SHIPPED.for_condition("ImagePullBackOff/Unauthorized") is None
+    assert SHIPPED.for_condition("FailedScheduling/InsufficientMemory") is None
+
+
+def test_the_digest_follows_what_is_done_and_to_what() -> None:
+    restart = SHIPPED.get("restart-workload")
+    assert restart is not None
+    one = compile_plan(restart, WEB, {})
+    assert plan_digest(one) == plan_digest(compile_plan(restart, msgspec.structs.replace(WEB, desired=9), {}))
+    assert plan_digest(one) != plan_digest(compile_plan(restart, msgspec.structs.replace(WEB, generation=5), {}))
+    edited = msgspec.structs.replace(restart, digest="edited")
+    assert plan_digest(one) != plan_digest(compile_plan(edited, WEB, {}))
+
+
+@given(
+    limit=st.integers(1, 64 * 1024).map(lambda size: f"{size}Mi"),
+    factor=st.floats(0.1, 50, allow_nan=False).map(str) | st.sampled_from(["nan", "inf", "-1", "much"]),
+    cap=st.sampled_from(["16Mi", "1Gi", "4Gi", "16Gi", "64Gi", "x"]),
+)
+def test_a_raised_limit_is_above_the_old_and_below_every_cap(limit: str, factor: str, cap: str) -> None:
+    playbook = SHIPPED.get("raise-memory-limit")
+    assert playbook is not None
+    seen = msgspec.structs.replace(WEB, containers=(ContainerSeen(name="app", memory_limit=limit),))
+    try:
+        made = compile_plan(playbook, seen, {"factor": factor, "at_most": cap})
+    except Refused as refused:
+        known = refused.reason in (Reason.PARAMETER_INVALID, Reason.PRECHECK_FAILED)
+        assume(not known)  # out of bounds, said with its reason; any other refusal is a fault
+        raise
+    new = bytes_of(str(made.steps[0].params["memory_limit"]))
+    assert bytes_of(limit) < new <= min(bytes_of(cap), bytes_of("16Gi"))
+    assert made.risk is Risk.HIGH

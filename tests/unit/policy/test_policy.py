@@ -1,0 +1,180 @@
+"""Policy: what runs alone, what is asked, what is refused, and by which rule."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from midwatch.adapters.catalog.policy import FilePolicy, load_policy
+from midwatch.adapters.catalog.yaml_source import Faults
+from midwatch.domain.playbooks import BlastRadius, Plan, PlanStep, Risk, Target, Verdict, VerdictKind
+from midwatch.domain.policy import Ceiling, Context, Freeze, Policy, decide
+from midwatch.domain.reasons import Reason
+from midwatch.domain.refs import ObjectRef
+from midwatch.domain.signals import Tier
+from tests.fakes.runtime import NOON
+
+SURE = Context(tier=Tier.AUTONOMOUS, confidence=0.95, since=NOON - timedelta(minutes=10))
+
+
+def plan(risk: Risk = Risk.LOW, namespace: str = "shop", action: str = "restart_pod", **blast: object) -> Plan:
+    step = PlanStep(action=action, target=Target(ObjectRef("Pod", "web-1", namespace, "u")), risk=risk)
+    return Plan(playbook="p", playbook_digest="d", title="t", risk=risk, steps=(step,), blast=BlastRadius(**blast))  # type: ignore[arg-type]
+
+
+def verdict(made: Plan, policy: Policy | None = None, **context: object) -> Verdict:
+    return decide(made, policy or Policy(), msgspec.structs.replace(SURE, **context), NOON)
+
+
+def test_low_risk_runs_alone_where_everything_allows_it() -> None:
+    assert verdict(plan()).kind is VerdictKind.AUTO
+
+
+@pytest.mark.parametrize(
+    ("made", "policy", "context", "rule"),
+    [
+        (plan(), Policy(), {"tier": Tier.SUPERVISED}, Reason.RISK_NEEDS_APPROVAL),
+        (plan(), Policy(), {"confidence": 0.69}, Reason.CONFIDENCE_TOO_LOW),
+        (plan(), Policy(low_runs_alone=False), {}, Reason.RISK_NEEDS_APPROVAL),
+        (
+            plan(),
+            Policy(ceilings=(Ceiling(namespaces=("shop",), risk=Risk.HIGH, alone=False),)),
+            {},
+            Reason.RISK_NEEDS_APPROVAL,
+        ),
+        (plan(Risk.MEDIUM), Policy(), {}, Reason.RISK_NEEDS_APPROVAL),
+        (plan(Risk.HIGH), Policy(), {}, Reason.RISK_NEEDS_APPROVAL),
+    ],
+    ids=["supervised", "unsure", "nothing-alone", "not-alone-here", "medium", "high"],
+)
+def test_what_is_asked(made: Plan, policy: Policy, context: dict[str, object], rule: Reason) -> None:
+    said = verdict(made, policy, **context)
+    assert (said.kind, said.rule) == (VerdictKind.ASK, rule)
+    assert said.sentence
+
+
+@pytest.mark.parametrize(
+    ("made", "policy", "context", "rule"),
+    [
+        (plan(), Policy(), {"tier": Tier.HUMAN_ONLY}, Reason.TIER_HUMAN_ONLY),
+        (plan(), Policy(frozen=True), {}, Reason.FROZEN),
+        (
+            plan(),
+            Policy(freezes=(Freeze(name="x", start=NOON, end=NOON + timedelta(hours=1)),)),
+            {},
+            Reason.FROZEN,
+        ),
+        (plan(namespace="kube-system"), Policy(), {}, Reason.PROTECTED_NAMESPACE),
+        (plan(), Policy(protected_objects=("Pod/shop/*",)), {}, Reason.PROTECTED_NAMESPACE),
+        (
+            plan(Risk.HIGH),
+            Policy(ceilings=(Ceiling(namespaces=("sh*",), risk=Risk.MEDIUM),)),
+            {},
+            Reason.ABOVE_RISK_CEILING,
+        ),
+        (plan(action="scale", gitops_owner="Argo CD"), Policy(), {}, Reason.GITOPS_OWNED),
+        (plan(human_edit_at=NOON - timedelta(minutes=1)), Policy(), {}, Reason.HUMAN_EDIT_RECENT),
+        (plan(), Policy(), {"failed_at": (NOON,) * 3}, Reason.CIRCUIT_OPEN),
+        (plan(), Policy(actions_per_hour=2), {"acted_at": (NOON,) * 2}, Reason.RATE_EXCEEDED),
+    ],
+    ids=[
+        "human-only",
+        "paused",
+        "freeze",
+        "protected-namespace",
+        "protected-object",
+        "ceiling",
+        "gitops",
+        "human-edit",
+        "circuit",
+        "rate",
+    ],
+)
+def test_what_is_refused(made: Plan, policy: Policy, context: dict[str, object], rule: Reason) -> None:
+    said = verdict(made, policy, **context)
+    assert (said.kind, said.rule) == (VerdictKind.REFUSE, rule)
+    assert said.sentence
+
+
+@pytest.mark.parametrize(
+    ("made", "policy", "context"),
+    [
+        (plan(), Policy(freezes=(Freeze(name="x", start=NOON - timedelta(hours=2), end=NOON),)), {}),
+        (plan(action="rollout_restart", gitops_owner="Flux"), Policy(), {}),
+        (plan(human_edit_at=NOON - timedelta(minutes=20)), Policy(), {}),
+        (plan(human_edit_at=NOON - timedelta(minutes=4)), Policy(), {"since": NOON - timedelta(minutes=3)}),
+        (plan(), Policy(), {"failed_at": (NOON - timedelta(hours=1),) * 9}),
+        (plan(), Policy(actions_per_hour=2), {"acted_at": (NOON - timedelta(hours=2),) * 5}),
+    ],
+    ids=["freeze-over", "gitops-restart", "edit-long-ago", "edit-was-the-cause", "failures-long-ago", "rate-long-ago"],
+)
+def test_what_is_not_refused(made: Plan, policy: Policy, context: dict[str, object]) -> None:
+    assert verdict(made, policy, **context).kind is VerdictKind.AUTO
+
+
+@pytest.mark.parametrize(
+    ("approvers", "risk", "quorum", "confirm"),
+    [
+        ((), Risk.MEDIUM, 1, False),
+        ((), Risk.HIGH, 1, True),
+        (("api:a",), Risk.HIGH, 1, True),
+        (("api:a", "api:b"), Risk.HIGH, 2, True),
+        (("@ops",), Risk.HIGH, 2, True),
+        (("api:a", "api:b"), Risk.MEDIUM, 1, False),
+    ],
+)
+def test_how_many_must_approve(approvers: tuple[str, ...], risk: Risk, quorum: int, confirm: bool) -> None:
+    policy = Policy(approvers=approvers, groups={"ops": ("api:a", "slack:b")})
+    said = verdict(plan(risk), policy)
+    assert (said.quorum, said.confirm) == (quorum, confirm)
+    assert not any(name.startswith("@") for name in said.approvers)
+
+
+def test_a_ceiling_names_its_own_approvers() -> None:
+    policy = Policy(
+        approvers=("api:a",), ceilings=(Ceiling(namespaces=("shop",), risk=Risk.HIGH, approvers=("api:x",)),)
+    )
+    assert verdict(plan(Risk.MEDIUM), policy).approvers == ("api:x",)
+
+
+BAD = {
+    "unknown key": ("escalate_treshold: 0.5\n", "policy.yaml:1: Object contains unknown field `escalate_treshold`"),
+    "wrong type": ("frozen: maybe\n", "policy.yaml:1"),
+    "out of range": ("frozen: false\nescalate_threshold: 7\n", "policy.yaml:2: it lies between 0 and 1"),
+    "ends first": (
+        "freezes:\n  - {name: x, start: 2026-01-02T00:00:00Z, end: 2026-01-01T00:00:00Z}\n",
+        "policy.yaml:2: freeze 'x' ends before it starts",
+    ),
+    "hidden ceiling": (
+        "ceilings:\n  - {namespaces: ['*'], risk: LOW}\n  - {namespaces: [shop], risk: HIGH}\n",
+        "policy.yaml:3: shop is taken by an earlier ceiling",
+    ),
+    "unknown group": ("approvers: ['@ops']\n", "policy.yaml:1: group @ops is unknown"),
+    "no identity": ("approvers: [alice]\n", "policy.yaml:1: 'alice' is no identity"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), BAD.values(), ids=BAD.keys())
+def test_a_bad_policy_is_refused_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text(text)
+    with pytest.raises(Faults) as caught:
+        load_policy(path)
+    assert said in str(caught.value)
+
+
+def test_a_bad_edit_leaves_the_old_policy_in_force(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text("frozen: false\n")
+    source = FilePolicy(path)
+    path.write_text("frozen: perhaps so\n")
+    assert source.current().frozen is False
+    assert "policy.yaml:1" in source.fault
+    path.write_text("frozen: true # now\n")
+    assert source.current().frozen is True
+    assert not source.fault
+
+
+def test_the_shipped_policy_is_sound() -> None:
+    assert load_policy(Path(__file__).parents[3] / "cluster_config" / "policy.yaml").escalate_threshold == 0.7
