@@ -6,6 +6,7 @@ import msgspec
 
 from midwatch.domain import events as ev
 from midwatch.domain.approvals import ApprovalOutcome, Choice
+from midwatch.domain.cards import who_may
 from midwatch.domain.playbooks import VerdictKind
 from midwatch.domain.reasons import Reason
 
@@ -127,8 +128,7 @@ def _told(event: ev.AnyEvent) -> tuple[str, str, str]:
 def _told_of_approval(event: ev.AnyEvent) -> tuple[str, str, str]:
     match event:
         case ev.ApprovalRequested():
-            who = ", ".join(event.request.approvers) or "any operator"
-            return "Waiting for a person's word", f"{event.request.quorum} of {who}", "ask"
+            return "Waiting for a person's word", who_may(event.request), "ask"
         case ev.ApprovalVoted():
             word = {Choice.APPROVE: "approved", Choice.CONFIRM: "confirmed", Choice.REJECT: "rejected"}
             return f"{event.vote.user} {word[event.vote.choice]}", "more is needed before anything is done", "ask"

@@ -12,6 +12,7 @@ from midwatch.commands import client
 from midwatch.commands.client import REFUSED, USAGE, Api, Judged, Question, complain, open_api
 from midwatch.commands.incidents import plan_text
 from midwatch.domain.approvals import Choice, DecisionKind
+from midwatch.domain.cards import who_may
 from midwatch.domain.incidents import Incident
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The incident or the approval; the beginning of its id will do.")]
@@ -79,9 +80,8 @@ def _show(question: Question) -> None:
     if question.plan is None:
         complain("the plan was replaced since: look again with `midwatch incidents`", REFUSED)
     out.print(Panel(plan_text(question.plan), title="What will be done", title_align="left", border_style="yellow"))
-    who = ", ".join(question.approvers) or "any operator"
     if question.outcome is None:
-        out.print(Text(f"{question.quorum} of {who} must approve; {client.left(question.expires_at)} left", "dim"))
+        out.print(Text(f"{who_may(question)}; {client.left(question.expires_at)} left", "dim"))
 
 
 def _conclude(judged: Judged, question: Question) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from midwatch.domain.approvals import ApprovalOutcome, Choice
+from midwatch.domain.approvals import ApprovalOutcome, ApprovalRequest, Choice
 from midwatch.domain.ids import ApprovalId, IncidentId
 from midwatch.domain.incidents import Incident, State
 from midwatch.domain.refs import Severity
@@ -76,6 +76,14 @@ def card_digest(card: Card) -> str:
     return hashlib.sha256(msgspec.json.encode(card, order="deterministic")).hexdigest()[:32]
 
 
+def who_may(request: ApprovalRequest) -> str:
+    """Whose word is asked for, as a clause."""
+    named = ", ".join(request.approvers)
+    if request.quorum > 1:
+        return f"{request.quorum} of {named} must approve" if named else f"{request.quorum} operators must approve"
+    return f"{named} may approve" if named else "any operator may approve"
+
+
 def _evidence_line(source: str, line: int | None, text: str) -> str:
     return f"{source}{f':{line}' if line else ''} {text[:200]}"
 
@@ -97,9 +105,8 @@ def _ask(incident: Incident) -> str:
     if approval is None:
         return verdict.sentence if verdict else ""
     if approval.outcome is None:
-        who = ", ".join(approval.approvers) or "any operator"
         given = len({vote.user for vote in approval.votes if vote.choice is not Choice.REJECT})
-        return f"{approval.quorum} of {who} must approve ({given} so far)"
+        return f"{who_may(approval)} ({given} so far)" if approval.quorum > 1 else who_may(approval)
     how = {
         ApprovalOutcome.APPROVED: "Approved",
         ApprovalOutcome.REJECTED: "Rejected",
