@@ -39,8 +39,6 @@ _NAMESPACED = (
     ("Gateway", "/apis/gateway.networking.k8s.io/v1", "gateways", ""),
     ("HTTPRoute", "/apis/gateway.networking.k8s.io/v1", "httproutes", ""),
 )
-PARTIAL = frozenset({"Secret", "Event"})
-"""Kinds of which only a part is followed: absence of one of these says nothing."""
 
 
 def resources(namespaces: Sequence[str] = ()) -> tuple[Resource, ...]:
@@ -48,7 +46,8 @@ def resources(namespaces: Sequence[str] = ()) -> tuple[Resource, ...]:
     found = list(_CLUSTER_WIDE)
     for kind, base, plural, selector in _NAMESPACED:
         if not namespaces:
-            found.append(Resource(kind, f"{base}/{plural}", selector))
+            # A kind of which only a part is followed has that part as its scope: absence of one then says nothing.
+            found.append(Resource(kind, f"{base}/{plural}", selector, selector))
         found += [Resource(kind, f"{base}/namespaces/{name}/{plural}", selector, name) for name in namespaces]
     return tuple(found)
 
