@@ -1,13 +1,20 @@
 """The straight line over a sandbox cluster: planned, asked, approved, carried out once, verified."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from midwatch.adapters.mcp.kubernetes.actions import ClusterActions
+from midwatch.adapters.mcp.kubernetes.api import open_kube
 from midwatch.domain.incidents import State, Work
+from midwatch.domain.observed import Observed
 from midwatch.domain.playbooks import Risk, VerdictKind
 from midwatch.domain.reasons import Reason
+from midwatch.domain.refs import ObjectRef
+from midwatch.sandbox.api.faults import Fault
+from midwatch.services.effects import ActionCall, Outcome
 from tests.fixtures.remedy import Remedy, running_remedy
 
 
@@ -22,7 +29,8 @@ async def test_a_crash_loop_is_restarted_once_and_verified(remedy: Remedy) -> No
     incident = await remedy.incident("CrashLoopBackOff", "Deployment/payments/payment-api")
 
     incident = await remedy.approved(incident)
-    assert incident.plan is not None and incident.verdict is not None
+    assert incident.plan is not None
+    assert incident.verdict is not None
     assert incident.plan.playbook == "restart-workload"
     assert incident.plan.risk is Risk.MEDIUM
     assert incident.verdict.kind is VerdictKind.ASK
@@ -48,3 +56,99 @@ async def test_a_crash_loop_is_restarted_once_and_verified(remedy: Remedy) -> No
         "StepVerified",
         "Resolved",
     ]
+
+
+async def test_a_memory_limit_is_raised_and_holds(remedy: Remedy) -> None:
+    remedy.sandbox.stage.start("oom")
+    await until_seen(remedy, "Deployment/shop/search", lambda seen: any(pod.oom_killed for pod in seen.pods))
+    incident = await remedy.approved(await remedy.incident("OOMKilled", "Deployment/shop/search"))
+    assert incident.plan is not None
+    assert incident.plan.steps[0].params == {"container": "search", "memory_limit": "512Mi"}
+    assert "+            memory: 512Mi" in incident.plan.steps[0].diff
+    incident = await remedy.execution.run(await remedy.claim(Work.EXECUTE))
+    assert incident.state is State.RESOLVED, incident.outcome
+    assert len(remedy.mutations()) == 1
+
+
+async def test_a_wrong_image_is_rolled_back(remedy: Remedy) -> None:
+    remedy.sandbox.stage.start("imagepull")
+    await until_seen(remedy, "Deployment/shop/frontend", lambda seen: seen.previous_revision is not None)
+    before = await template(remedy, "shop", "frontend")
+    incident = await remedy.approved(await remedy.incident("ImagePullBackOff", "Deployment/shop/frontend"))
+    incident = await remedy.execution.run(await remedy.claim(Work.EXECUTE))
+    assert incident.state is State.RESOLVED, incident.outcome
+    assert len(remedy.mutations()) == 1
+    assert await template(remedy, "shop", "frontend") != before
+
+
+async def test_a_fix_that_does_not_help_leaves_no_trace(tmp_path: Path) -> None:
+    async with running_remedy(tmp_path, timeout_s=2.0) as remedy:
+        remedy.sandbox.stage.start("oom")
+        await until_seen(remedy, "Deployment/shop/search", lambda seen: any(pod.oom_killed for pod in seen.pods))
+        before = await template(remedy, "shop", "search")
+        owner = "Deployment/shop/search"
+        given = {"factor": "1.1"}
+        incident = await remedy.incident("OOMKilled", owner, playbook="raise-memory-limit", parameters=given)
+        incident = await remedy.approved(incident)
+        incident = await remedy.execution.run(await remedy.claim(Work.EXECUTE))
+        assert (incident.state, incident.reason) == (State.ESCALATED, Reason.UNDONE), incident.outcome
+        assert await template(remedy, "shop", "search") == before
+        assert len(remedy.mutations()) == 2
+        assert (await remedy.journal_of(incident))[-4:] == ["StepFailed", "UndoStarted", "StepUndone", "Escalated"]
+
+
+FAULTS = {
+    "answer lost after the effect": {"verb": "patch", "resource": "deployments", "lost": True, "times": 1},
+    "not now": {"verb": "patch", "resource": "deployments", "status": 429, "times": 2},
+    "failed": {"verb": "patch", "resource": "deployments", "status": 500, "times": 2},
+    "conflict": {"verb": "patch", "resource": "deployments", "status": 409, "times": 2},
+    "reads fail": {"verb": "get,list", "status": 503, "times": 3},
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+async def test_faults_of_the_api_server_change_nothing_in_the_end(remedy: Remedy, fault: dict[str, object]) -> None:
+    remedy.sandbox.stage.start("crashloop")
+    incident = await remedy.approved(await remedy.incident("CrashLoopBackOff", "Deployment/payments/payment-api"))
+    act = remedy.actions.act
+
+    async def with_fault(call: ActionCall) -> Outcome:
+        remedy.actions.act = act  # type: ignore[method-assign]
+        remedy.sandbox.api.faults.rules.append(Fault(**fault))  # type: ignore[arg-type]
+        return await act(call)
+
+    remedy.actions.act = with_fault  # type: ignore[method-assign]
+    incident = await remedy.execution.run(await remedy.claim(Work.EXECUTE))
+    if not incident.state.final:
+        await remedy.clock.sleep(2.1)
+        incident = await remedy.execution.run(await remedy.claim(Work.EXECUTE))
+    assert incident.state is State.RESOLVED, incident.outcome
+    assert len(remedy.mutations()) == 1
+
+
+async def test_what_may_not_be_done_is_not_asked(remedy: Remedy) -> None:
+    async with open_kube(remedy.sandbox.kubeconfig, "sandbox-read-only") as kube:
+        remedy.actions = ClusterActions(kube, remedy.clock)
+        incident = await remedy.incident("CrashLoopBackOff", "Deployment/payments/payment-api")
+        incident = await remedy.planning.propose(await remedy.claim(Work.PLAN))
+    assert (incident.state, incident.reason) == (State.ESCALATED, Reason.RIGHT_MISSING)
+    assert 'cannot patch resource "deployments"' in incident.outcome
+
+
+async def template(remedy: Remedy, namespace: str, name: str) -> object:
+    """The pod template as the API server has it now."""
+    document = await remedy.kube.get("Deployment", name, namespace)
+    assert document is not None
+    return document["spec"]
+
+
+async def until_seen(remedy: Remedy, path: str, look: Callable[[Observed], bool]) -> None:
+    """Wait until a live object looks as wanted, with a deadline."""
+    kind, namespace, name = path.split("/")
+    deadline = remedy.clock.now() + timedelta(seconds=15)
+    while True:
+        seen = await remedy.live.observe(ObjectRef(kind, name, namespace))
+        if seen is not None and look(seen):
+            return
+        assert remedy.clock.now() < deadline, "it did not come"
+        await remedy.clock.sleep(0.1)
