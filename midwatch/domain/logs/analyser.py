@@ -21,9 +21,11 @@ MAX_HITS = 6
 """Findings told of one log: the likeliest cause and what stands beside it. More is noise."""
 CITED = (2, 2, 2, 1, 1, 1)
 """Lines cited for the first, second, … finding."""
+NAMED = 6
+"""Words of the lines that a summary repeats: they tell which part of which program it is about."""
 QUOTE = 400
 """Characters of a cited line."""
-TRIED = 600
+TRIED = 400
 """Lines tried for one text: the first ones and the last. What repeats more often than that needs no exact count."""
 NUMBERED = 20_000
 """The same for texts about which the numbers in a line decide."""
@@ -33,7 +35,7 @@ QUIET_AFTER = 20
 """Lines without a trouble after which it counts as gone."""
 _NOTHING = re.compile(
     r"(?i)\b(?:errors?|failures?|failed|timeouts?|dropped|rejected|error_count)[\"']?\s*[=:]\s*[\"']?(?:0|false|none|null)\b"
-    r"|(?<![\w.#:-])(?:0|no|without) (?:errors?|failures?|failed|problems?|issues?)\b(?! handler)"
+    r"|: 0\s*$|(?<![\w.#:-])(?:0|no|without) (?:errors?|failures?|failed|problems?|issues?)\b(?! handler)"
 )
 _RECOVERY_STEMS = (b"connected", b"succe", b"recover", b"establish", b"resum", b"restor", b"ready", b"healthy")
 _RECOVERY = re.compile(
@@ -82,7 +84,7 @@ class LogAnalyser:
             for compiled, regex in probe.targets:
                 tried = _numbered(probe, shown, lines) if compiled.pattern.numbers else shown
                 if at := {
-                    number for number in tried if _speaks(text(number)) and compiled.matches(regex, text(number))
+                    number for number in tried if compiled.matches(regex, text(number)) and _speaks(text(number))
                 }:
                     found.setdefault(compiled, set()).update(at)
         return found
@@ -119,7 +121,11 @@ def _judge(compiled: CompiledPattern, at: Sequence[int], lines: Lines, name: str
     named = exception_name(lines.text(first))
     summary = f"{pattern.summary} {told}, first in line {first}" + (f" (exception {named})" if named else "")
     if recovered:
-        summary += ", and the log went on without it later"
+        summary += ", and the log tells of success later"
+    if words := recurring_words(
+        [lines.text(number) for number in at[:20]], f"{pattern.title} {pattern.summary}", NAMED
+    ):
+        summary += f"; the lines name {', '.join(words)}"
     finding = Finding(
         condition=pattern.condition,
         family=pattern.family,

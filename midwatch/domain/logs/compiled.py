@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cache
 
 from midwatch.domain.errors import Invalid
 from midwatch.domain.logs.literals import required_literals
@@ -87,6 +87,6 @@ def _telling(text: str) -> bool:
     return any(stem in text for stem in STEMS)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _compile(regex: str) -> re.Pattern[str]:
     return re.compile(regex, re.IGNORECASE)

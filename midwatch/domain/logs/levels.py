@@ -12,8 +12,10 @@ _LEVEL = re.compile(
 _LEADING = re.compile(
     r"(?i)^[\W\d]{0,4}(?:[\dT:.,+/Z -]{6,40}|\w{3} +\d+ [\d:]+ )?[^a-z]{0,20}(?P<word>[a-z]{3,11})(?=[\s:|\]]|$)"
 )
-_SHOUTED = re.compile(r"\b(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERR|ERROR|CRIT|CRITICAL|ALERT|FATAL|PANIC|SEVERE)\b")
-_KLOG = re.compile(r"(?:^|\s)([IWEF])\d{4} \d\d:\d\d:\d\d")
+_SHOUTED = re.compile(
+    r"\b(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERR|ERROR|CRIT|CRITICAL|ALERT|FATAL|PANIC|SEVERE|LOG(?=:))\b"
+)
+_KLOG = re.compile(r"(?:^|\s)([IWEF])(?:\d{4} \d\d:\d\d:\d\d| \d+ \d+\])")
 _LEVELS = {
     "trace": 0, "debug": 0, "dbg": 0, "d": 0, "verbose": 0, "fine": 0, "finer": 0,
     "info": 1, "inf": 1, "notice": 1, "information": 1, "i": 1, "log": 1, "normal": 1,

@@ -14,11 +14,12 @@ _SEVERE = (b"err", b"fatal", b"exception", b"panic", b"crit", b"severe", b"emerg
 TRIED = 1_000
 """Lines looked at for one such text."""
 _COMPLAINT = re.compile(
-    r"(?i)(?:^|[\s:])(?:(?:failed|unable) to|could not|cannot|there was a problem|error:|error (?:while|in|on|from|during)|failed:|fatal:)\s"
+    r"(?i)(?:^|[\s:])(?:(?:failed|unable) to|could not|cannot|there was a problem"
+    r"|error:|error (?:while|in|on|from|during)|failed:|fatal:)\s"
     r"|\bfailed[.!]?$"
 )
 _VARIABLE = re.compile(r"\"[^\"]*\"|'[^']*'|\b[\w.-]*\d[\w.:-]*\b|[/\\][\w./\\-]+")
-_WORD = re.compile(r"[A-Za-z][A-Za-z_]{3,18}")
+_WORD = re.compile(r"\b[A-Za-z][A-Za-z_]{3,30}\b")
 _MESSAGE = re.compile(r"(?:\"(?:msg|message|error|err|exception|event)\"\s*:\s*\"|\b(?:msg|err|error)=\"?)([^\"]{8,})")
 _PREFIX = re.compile(r"^[\W\d]*(?:[\dTZ:.,+/ -]+)?[^A-Za-z]*")
 _COMMON_WORDS = (
@@ -71,12 +72,13 @@ def telling(templates: Sequence[Template]) -> tuple[Template, ...]:
     return tuple(sorted(templates, key=lambda template: (template.level < FATAL, template.line)))
 
 
-def recurring_words(texts: Sequence[str], limit: int = 10) -> tuple[str, ...]:
-    """The words that say what these lines are about: those in most of them, common words left out."""
+def recurring_words(texts: Sequence[str], known: str = "", limit: int = 10) -> tuple[str, ...]:
+    """The words that say what these lines are about: those in most of them, but common ones and those in ``known``."""
+    left_out = _COMMON | {word.lower() for word in _WORD.findall(known)}
     seen: Counter[str] = Counter()
     for text in texts:
-        found = _MESSAGE.search(text)
-        message = found[1] if found else _PREFIX.sub("", text)
-        seen.update(list(dict.fromkeys(word.lower() for word in _WORD.findall(message[:300]))))
-    kept = [(word, count) for word, count in seen.items() if word not in _COMMON]
+        told = " ".join(_MESSAGE.findall(text[:2_000]))
+        words = _WORD.findall((told or _PREFIX.sub("", text))[:400])
+        seen.update(list(dict.fromkeys(word.lower() for word in words)))
+    kept = [(word, count) for word, count in seen.items() if word not in left_out]
     return tuple(word for word, _ in sorted(kept, key=lambda item: -item[1])[:limit])

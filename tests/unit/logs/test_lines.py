@@ -41,6 +41,8 @@ def test_a_huge_line_is_cut_and_bad_text_replaced() -> None:
         ("2026/01/01 10:00:00 [crit] 3#3: accept failed", FATAL),
         ("[2026-01-01 10:00:00,000] INFO started (kafka)", INFO),
         ("DEBUG:app:detail", DEBUG),
+        ("[2026-01-01 10:00:00,363 W 16288 19983] (agent) x.cc:67: hm", WARN),
+        ("2026-01-01 10:00:00.997 UTC [15876] LOG:  shut down", INFO),
         ("FATAL:  role does not exist", FATAL),
         ("just words about an error", None),
         ("", None),
