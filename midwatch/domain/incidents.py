@@ -343,6 +343,9 @@ def decide(incident: Incident) -> tuple[Next, ...]:
         return (Next(Work.EXECUTE, Reason.PLAN_APPROVED),)
     if incident.plan is None or incident.planned_report != incident.report:
         return (Next(Work.PLAN, Reason.NO_PLAN_YET), *settling)
+    if incident.active and incident.verdict is not None and incident.verdict.kind is VerdictKind.REFUSE:
+        # Refused and yet not escalated: it was set aside because nothing fired any more.
+        return (Next(Work.PLAN, Reason.FIRED_AGAIN),)
     if incident.verdict is not None and incident.verdict.kind is VerdictKind.AUTO:
         return (Next(Work.EXECUTE, Reason.PLAN_ALLOWED),)
     if incident.verdict is not None and incident.verdict.kind is VerdictKind.ASK and incident.approval is None:

@@ -1,0 +1,166 @@
+"""Journals as the services write them: what may be appended next, for any incident, and how to walk there."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from midwatch.domain import events as ev
+from midwatch.domain.approvals import ApprovalOutcome, Choice, Vote
+from midwatch.domain.ids import ExecutionId, IncidentId
+from midwatch.domain.incidents import Incident, Phase, State, StepRecord, Work, decide, evolve
+from midwatch.domain.playbooks import VerdictKind
+from midwatch.domain.reasons import Reason
+from tests.fakes.runtime import NOON
+from tests.fakes.samples import attached, cleared, opened, proposed, report, requested
+
+PODS = ("web-1", "web-2")
+Append = tuple[ev.AnyEvent, ...]
+
+
+def moves(incident: Incident) -> tuple[Append, ...]:
+    """Every append that some service may make now, as one transaction each."""
+    if incident.seq == 0:
+        return ((opened(), attached()), (opened(), attached(), attached(2, "web-2")))
+    if incident.state.final:
+        return ()
+    following = {item.work for item in decide(incident)}
+    others = [*_signals(incident), *_endings(incident, following)]
+    if incident.state is State.ESCALATED:
+        return tuple(others)
+    found: list[Append] = []
+    for work, appends in _WORKS.items():
+        if work in following:
+            found += appends(incident) * 3  # so that walks get far before they end
+    found += others
+    if incident.report is not None and incident.execution is None:
+        found.append((report(f"refined at {incident.seq}"),))  # a model's better report, whenever it comes
+    return tuple(found)
+
+
+def journal(choices: Sequence[int], incident_id: IncidentId) -> tuple[Incident, tuple[ev.Entry, ...]]:
+    """Walk: each number picks one of the appends that are possible there. Ends early where nothing is."""
+    incident, entries = Incident(id=incident_id), []
+    for choice in choices:
+        possible = moves(incident)
+        if not possible:
+            break
+        at = NOON + timedelta(seconds=incident.seq)
+        for event in possible[choice % len(possible)]:
+            entry = ev.Entry(incident=incident_id, seq=incident.seq + 1, at=at, by="test", event=event)
+            incident = evolve(incident, entry)
+            entries.append(entry)
+    return incident, tuple(entries)
+
+
+def _signals(incident: Incident) -> list[Append]:
+    """A pod that is quiet fires (in a new episode each time), a pod that fires clears."""
+    found: list[Append] = []
+    for pod in PODS:
+        member = next((member for member in incident.members if member.subject.name == pod), None)
+        if member is None or not member.active:
+            found.append((attached(incident.seq + 1, pod),))
+        else:
+            found.append((cleared(int(member.episode.rpartition("@")[2]), pod),))
+    return found
+
+
+def _endings(incident: Incident, following: set[Work]) -> list[Append]:
+    if incident.state is State.ESCALATED:
+        closed = (ev.Closed(reason=Reason.SIGNALS_CLEARED),) if Work.SETTLE in following else ()
+        return [closed or (ev.Closed(reason=Reason.CLOSED_BY_HUMAN, by="console:ann"),)]
+    gives_up = incident.seq % 7 == 0  # possible at any time; now and then is enough, or walks would all end so
+    over: list[Append] = [(ev.Escalated(reason=Reason.ATTEMPTS_EXHAUSTED),)] if gives_up else []
+    if Work.SETTLE in following:
+        over.append((ev.Resolved(reason=Reason.SIGNALS_CLEARED),))
+    return over
+
+
+def _investigations(incident: Incident) -> list[Append]:
+    look = ev.ToolCalled(reason=Reason.EVIDENCE_GATHERED, call_id=f"c{incident.seq}", tool="logs", input="", output="…")
+    started = ev.InvestigationStarted(reason=Reason.CLAIMED, worker="w", attempt=incident.attempts + 1)
+    return [(started,), (look,), (report(),)]
+
+
+def _plans(_: Incident) -> list[Append]:
+    missing = ev.PlanMissing(reason=Reason.NO_PLAYBOOK), ev.Escalated(reason=Reason.NO_PLAYBOOK)
+    refused = proposed(VerdictKind.REFUSE), ev.Escalated(reason=Reason.FROZEN)
+    return [(proposed(VerdictKind.ASK),), (proposed(VerdictKind.AUTO),), missing, refused]
+
+
+def _questions(incident: Incident) -> list[Append]:
+    return [(requested(incident.seq, NOON + timedelta(seconds=incident.seq)),)]
+
+
+def _answers(incident: Incident) -> list[Append]:
+    request = incident.approval
+    assert request is not None
+    vote = Vote(user=f"console:{len(request.votes)}", choice=Choice.APPROVE, at=NOON)
+    voted = ev.ApprovalVoted(reason=Reason.VOTE_COUNTED, approval=request.id, vote=vote)
+
+    def closed(outcome: ApprovalOutcome, reason: Reason) -> ev.ApprovalClosed:
+        return ev.ApprovalClosed(reason=reason, approval=request.id, outcome=outcome)
+
+    found: list[Append] = [
+        (voted,),
+        (voted, closed(ApprovalOutcome.APPROVED, Reason.QUORUM_REACHED)),
+        (closed(ApprovalOutcome.REJECTED, Reason.REJECTED_BY_HUMAN), ev.Escalated(reason=Reason.REJECTED_BY_HUMAN)),
+        (closed(ApprovalOutcome.EXPIRED, Reason.APPROVAL_EXPIRED), ev.Escalated(reason=Reason.APPROVAL_EXPIRED)),
+        (closed(ApprovalOutcome.VOID, Reason.TARGET_CHANGED), ev.Escalated(reason=Reason.TARGET_CHANGED)),
+    ]
+    if not incident.active:
+        found.append((closed(ApprovalOutcome.VOID, Reason.SIGNALS_CLEARED),))
+    return found
+
+
+def _executions(incident: Incident) -> list[Append]:
+    execution = incident.execution
+    if execution is None:
+        assert incident.digest is not None
+        started = ev.ExecutionStarted(
+            reason=Reason.PLAN_ALLOWED, execution=ExecutionId(f"x{incident.seq}"), digest=incident.digest
+        )
+        return [(started,), *_standing_down(incident)]
+    record = execution.step(0)
+    return _next_of_step(record)
+
+
+def _standing_down(incident: Incident) -> list[Append]:
+    """Nothing fires any more when the execution is about to begin: the plan is set aside, nobody is told."""
+    if incident.active:
+        return []
+    if incident.approval is None:
+        return [(proposed(VerdictKind.REFUSE),)]
+    void = ev.ApprovalClosed(reason=Reason.SIGNALS_CLEARED, approval=incident.approval.id, outcome=ApprovalOutcome.VOID)
+    return [(void,)]
+
+
+def _next_of_step(record: StepRecord | None) -> list[Append]:
+    def failed(acted: bool) -> Append:
+        return (ev.StepFailed(reason=Reason.VERIFY_FAILED, index=0, acted=acted),)
+
+    escalated = ev.Escalated(reason=Reason.VERIFY_FAILED)
+    match record.phase if record else None:
+        case None:
+            return [(ev.StepStarted(reason=Reason.PRECHECK_PASSED, index=0, key="k"),), failed(False)]
+        case Phase.STARTED:
+            return [(ev.StepActed(reason=Reason.APPLIED, index=0),), failed(False)]
+        case Phase.ACTED:
+            return [(ev.StepVerified(reason=Reason.VERIFY_PASSED, index=0),), failed(True)]
+        case Phase.VERIFIED:
+            return [(ev.Resolved(reason=Reason.ALL_STEPS_VERIFIED),)]
+        case Phase.FAILED:
+            undo: list[Append] = [(ev.UndoStarted(reason=Reason.VERIFY_FAILED, index=0, key="u"),)]
+            return undo if record is not None and record.acted else [(escalated,)]
+        case Phase.UNDOING:
+            undone = ev.StepUndone(reason=Reason.UNDONE, index=0)
+            return [(undone,), (ev.UndoFailed(reason=Reason.UNDO_FAILED, index=0),)]
+        case _:
+            return [(escalated,)]
+
+
+_WORKS: dict[Work, Callable[[Incident], list[Append]]] = {
+    Work.INVESTIGATE: _investigations,
+    Work.PLAN: _plans,
+    Work.ASK: _questions,
+    Work.AWAIT: _answers,
+    Work.EXECUTE: _executions,
+}
