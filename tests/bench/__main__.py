@@ -1,0 +1,47 @@
+"""Measure a whole house on this machine: start, memory, the way from a fault to a card, and what Serve costs.
+
+Prints one JSON line a figure: name, value, unit, context. Nothing here passes or fails: figures depend on the machine,
+so ratios and medians are given where its noise would lie. ``docs/benchmarks.md`` keeps what was measured.
+"""
+
+import argparse
+import platform
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from tests.bench import cards, memory, serving
+from tests.bench.figures import say
+from tests.fixtures.houses import RunningHouse
+
+IN_HOUSE: dict[str, Callable[[RunningHouse], None]] = {
+    "memory": memory.measure,
+    "cards": cards.measure,
+    "serving": serving.measure,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("only", nargs="*", choices=["start", *IN_HOUSE], help="default: all")
+    options = parser.parse_args()
+    chosen = set(options.only or ["start", *IN_HOUSE])
+    say("machine", psutil.cpu_count() or 0, "cores", memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
+        python=platform.python_version(), load_1m=psutil.getloadavg()[0])  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="mwbench-") as folder:
+        house = RunningHouse(Path(folder), scenario="none")
+        took = house.start()
+        try:
+            say("start_to_watching", took, "s", what="midwatch up, fresh state directory")
+            for name in sorted(chosen & IN_HOUSE.keys()):
+                IN_HOUSE[name](house)
+        finally:
+            house.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

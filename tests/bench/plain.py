@@ -1,0 +1,53 @@
+"""The edge without Ray, over the in-memory store: what plain uvicorn serves in a comparison."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from midwatch.adapters.system import SystemClock, SystemIds
+from midwatch.domain.incidents import Work
+from serve.api import build_api
+from serve.dependencies import Edge, Subsystem
+from serve.limits import LocalRateLimiter
+from tests.fakes.stores import MemoryStore
+
+
+class _Silence:
+    def signals(self) -> None: ...
+
+    def clicks(self) -> None: ...
+
+    def work(self, work: Work) -> None: ...
+
+    def changed(self) -> None: ...
+
+
+def create() -> FastAPI:
+    """For ``uvicorn --factory tests.bench.plain:create``."""
+    return build_api(_edge)
+
+
+@asynccontextmanager
+async def _edge() -> AsyncIterator[Edge]:
+    store, clock = MemoryStore(), SystemClock()
+
+    async def health() -> tuple[Subsystem, ...]:
+        return ()
+
+    async def scrape() -> bytes:
+        return b""
+
+    yield Edge(
+        inbox=store.inbox,
+        journal=store.journal,
+        clicks=store.clicks,
+        clock=clock,
+        ids=SystemIds(),
+        bells=_Silence(),
+        token="measured without",
+        cluster="bench",
+        health=health,
+        scrape=scrape,
+        rate=LocalRateLimiter(),
+    )
