@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from midwatch.domain.approvals import Choice
+from midwatch.domain.approvals import Choice, DecisionKind
 from midwatch.domain.errors import Invalid, MidwatchError
 from midwatch.domain.events import Entry
 from midwatch.domain.ids import IncidentId
@@ -223,4 +223,6 @@ def _choice(text: str) -> Choice:
 def _tone(judged: Judgement) -> str:
     if judged.outcome == PENDING:
         return "info"
+    if judged.outcome in (DecisionKind.NEEDS_CONFIRMATION, DecisionKind.VOTED):
+        return "ask"
     return "good" if judged.counted else "bad"
