@@ -87,6 +87,32 @@ def _memory_limit(_: Target, seen: Observed) -> Result:
     return Result(Standing.BROKEN, f"{seen.ref} has no memory limit: it was not its limit that killed it")
 
 
+def _cpu_limit(_: Target, seen: Observed) -> Result:
+    if any(container.cpu_limit for container in seen.containers):
+        return Result(Standing.HOLDING, f"{seen.ref} has a CPU limit")
+    return Result(Standing.BROKEN, f"{seen.ref} has no CPU limit: nothing holds it back")
+
+
+def _controller(_: Target, seen: Observed) -> Result:
+    if seen.owners:
+        return Result(Standing.HOLDING, f"{seen.owners[0]} will make another")
+    return Result(Standing.BROKEN, f"{seen.ref} has no controller: it would not come back")
+
+
+def _drained(_: Target, seen: Observed) -> Result:
+    if not seen.unschedulable:
+        return Result(Standing.BROKEN, f"{seen.ref} takes new pods again")
+    if seen.pods:
+        return Result(Standing.PENDING, f"{len(seen.pods)} pods are still on {seen.ref}")
+    return Result(Standing.HOLDING, f"{seen.ref} is cordoned and empty")
+
+
+def _scaled(_: Target, seen: Observed) -> Result:
+    if seen.total == seen.desired and seen.observed_generation >= seen.generation:
+        return Result(Standing.HOLDING, f"{seen.ref} has {seen.desired} replicas")
+    return Result(Standing.PENDING, f"{seen.total} of {seen.desired} replicas are there")
+
+
 def _rollout(_: Target, seen: Observed) -> Result:
     if seen.observed_generation < seen.generation:
         return Result(Standing.PENDING, "the controller has not looked at the change yet")
@@ -137,6 +163,10 @@ _LOOKS: dict[str, Callable[[Target, Observed], Result]] = {
     "unchanged": _unchanged,
     "has_previous_revision": _previous,
     "has_memory_limit": _memory_limit,
+    "has_cpu_limit": _cpu_limit,
+    "has_controller": _controller,
+    "drained": _drained,
+    "scaled": _scaled,
     "rollout_complete": _rollout,
     "pods_ready": _pods_ready,
     "finished": _finished,

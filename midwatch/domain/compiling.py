@@ -127,7 +127,7 @@ def _value(value: Value, seen: Observed, chosen: dict[str, Scalar], kind: type) 
         if size <= base and (value.times or value.plus):
             cap = chosen[value.at_most] if value.at_most else taken
             raise Refused(Reason.PRECHECK_FAILED, f"{seen.ref} is at {taken} already, no room below {cap}")
-        taken = int(size) if kind is int else written(size)
+        taken = int(size) if kind is int else cores(size) if value.live.startswith("cpu") else written(size)
     return int(taken) if kind is int else str(taken)
 
 
@@ -135,6 +135,12 @@ def written(size: float) -> str:
     """Bytes as people write memory: whole ``Mi``, ``Gi`` where it comes out even."""
     whole = math.ceil(size / _MI)
     return f"{whole // 1024}Gi" if whole % 1024 == 0 else f"{whole}Mi"
+
+
+def cores(size: float) -> str:
+    """Processor cores as people write them: whole millicores, whole cores where it comes out even."""
+    whole = math.ceil(size * 1000)
+    return str(whole // 1000) if whole % 1000 == 0 else f"{whole}m"
 
 
 def live_value(name: str, seen: Observed) -> str | int:

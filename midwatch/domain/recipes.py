@@ -77,7 +77,10 @@ class Example(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Playbook(msgspec.Struct, frozen=True, kw_only=True):
-    """A playbook as loaded; ``digest`` is SHA-256 of what it does, so that an edit voids what was asked before."""
+    """A playbook as loaded; ``digest`` is SHA-256 of what it does, so that an edit voids what was asked before.
+
+    Without any condition in ``applies_to`` it is used only where a rule or a report names it.
+    """
 
     id: str
     title: str
@@ -104,8 +107,6 @@ def faults(playbook: Playbook) -> Iterator[tuple[str, str]]:
     """Everything unsound about a playbook, each as (path within the file, sentence)."""
     if not playbook.steps:
         yield "$.steps", "a playbook needs at least one step"
-    if not playbook.applies_to:
-        yield "$.applies_to", "name the conditions it helps against"
     if not playbook.examples:
         yield "$", "it has no examples: give one that plans and one that is refused"
     for name, parameter in playbook.parameters.items():

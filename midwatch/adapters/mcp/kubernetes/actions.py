@@ -9,6 +9,7 @@ import msgspec
 from midwatch.adapters.mcp.kubernetes import diffs, pointers
 from midwatch.adapters.mcp.kubernetes.api import Json, Kube
 from midwatch.adapters.mcp.kubernetes.changes import CHANGES, Facts
+from midwatch.adapters.mcp.kubernetes.observe import evictable
 from midwatch.domain.actions import ACTIONS, RESTORE
 from midwatch.domain.errors import Conflict, Invalid, NotFound, Permanent, Refused, Transient
 from midwatch.domain.reasons import Reason
@@ -111,7 +112,11 @@ class ClusterActions:
         left: list[Json] = []
         try:
             async with asyncio.timeout(_DRAIN_S):
-                while left := [pod for pod in await self._pods_of(node) if _evictable(pod)]:
+                while left := [
+                    pod
+                    for pod in await self._pods_of(node)
+                    if evictable(pod) and not pod["metadata"].get("deletionTimestamp")
+                ]:
                     for pod in left:
                         await self._evict(pod)
                     await self._clock.sleep(0.5)
@@ -128,6 +133,17 @@ class ClusterActions:
         meta = pod["metadata"]
         with contextlib.suppress(NotFound, Conflict, Transient):  # gone by itself, or not now: the next look tells
             await self._kube.evict(ObjectRef("Pod", meta["name"], meta["namespace"], meta["uid"]))
+
+
+class Rehearsals:
+    """Only the dry runs of :class:`ClusterActions`: for the process that plans, which has nothing to act with."""
+
+    def __init__(self, kube: Kube, clock: Clock) -> None:
+        self._actions = ClusterActions(kube, clock)
+
+    async def rehearse(self, call: ActionCall) -> Outcome:
+        """What the API server says would happen; nothing does."""
+        return await self._actions.rehearse(call)
 
 
 def _expect(call: ActionCall, live: Json) -> None:
@@ -148,10 +164,3 @@ class _Changed(Conflict):
 
 def _generation(document: Json) -> int:
     return int(document["metadata"].get("generation") or 0)
-
-
-def _evictable(pod: Json) -> bool:
-    meta = pod["metadata"]
-    owners = {owner.get("kind") for owner in meta.get("ownerReferences") or ()}
-    ended = (pod.get("status") or {}).get("phase") in _ENDED
-    return not (meta.get("deletionTimestamp") or ended or owners & {"DaemonSet", "Node"})

@@ -38,6 +38,9 @@ class LiveCluster:
         if document is None:
             return None
         document = {"kind": ref.kind, **document}
+        if ref.kind == "Node":
+            pods = await self._kube.list("Pod", fields=f"spec.nodeName={ref.name}")
+            return seen(document, pods=[pod for pod in pods if evictable(pod)])
         if ref.kind not in WORKLOADS:
             return seen(document, owners=await self._owners(document))
         selector = str_selector(_selector(read(document, "/spec/selector")))
@@ -183,6 +186,14 @@ def pod_seen(pod: Json) -> PodSeen:
         failing=tuple(failing),
         oom_killed=tuple(killed),
     )
+
+
+def evictable(pod: Json) -> bool:
+    """Whether draining a node has anything to do with the pod: it lives, and no DaemonSet or kubelet keeps it there."""
+    meta = pod["metadata"]
+    owners = {owner.get("kind") for owner in meta.get("ownerReferences") or ()}
+    ended = (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
+    return not (ended or owners & {"DaemonSet", "Node"})
 
 
 def str_selector(selector: Selector) -> str:
