@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.houses import RunningHouse, house_folder
+
 ROOT = Path(__file__).parents[2]
 Tool = Callable[[str], str]
 
@@ -37,3 +39,15 @@ def short_path() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="mw-", dir="/tmp"))
     yield path
     shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def house() -> Iterator[RunningHouse]:
+    """A house that watches a healthy sandbox; what happens in it comes from outside."""
+    with house_folder() as folder:
+        running = RunningHouse(folder, scenario="healthy-noise")
+        try:
+            running.start()
+            yield running
+        finally:
+            running.stop()
