@@ -141,7 +141,7 @@ def test_a_bad_line_of_a_batch_is_named(tmp_path: Path) -> None:
 
 
 def test_ten_megabytes_are_looked_at_fast() -> None:
-    """The target is 300 ms; the bound leaves room for a busy machine."""
+    """The target is 300 ms of processor time; the bound leaves room for a slower or busier machine."""
     draw = random.Random(7)
     words = [
         "order",
@@ -168,9 +168,9 @@ def test_ten_megabytes_are_looked_at_fast() -> None:
     analyser = LogAnalyser(load_log_patterns(Settings().rules_dir / "logs"))
     took = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         report = analyser.analyse("big", text)
-        took.append(time.perf_counter() - start)
+        took.append(time.process_time() - start)
     assert len(text) > 10_000_000
     assert report.hits[0].line == 70_001
     assert min(took) < 1.0, took
