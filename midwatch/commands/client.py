@@ -133,6 +133,16 @@ class Api:
         """A GET, decoded."""
         return decoded(self.raw(path, **params), kind)
 
+    def poll(self, path: str, kind: type[T], **params: str | int | bool) -> T | None:
+        """A GET for those who ask again and again: ``None`` while Midwatch is away."""
+        try:
+            answer = self._http.get(path, params=params)
+        except httpx2.TransportError:
+            return None
+        if answer.status_code >= httpx2.codes.INTERNAL_SERVER_ERROR:
+            return None
+        return decoded(self._checked(answer).content, kind)
+
     def find(self, path: str, kind: type[T]) -> T | None:
         """A GET of one thing, ``None`` when there is none."""
         answer = self._send("GET", path, params={})

@@ -1,6 +1,7 @@
 """``midwatch incidents`` and ``midwatch signals``: what happened, and what is happening."""
 
 import time
+from contextlib import nullcontext, suppress
 from typing import Annotated
 from urllib.parse import quote
 
@@ -67,13 +68,26 @@ def _list(api: Api, params: dict[str, str | int | bool], output: Output | None, 
     if not watch:
         out.print(_table(api.get("/api/incidents", _List, **params).incidents, wide=wide))
         return
-    try:
-        with Live(console=out, auto_refresh=False, screen=out.is_terminal) as live:
-            while True:
-                live.update(_table(api.get("/api/incidents", _List, **params).incidents, wide=wide), refresh=True)
-                time.sleep(_EVERY_S)
-    except KeyboardInterrupt:
-        return
+    with suppress(KeyboardInterrupt):
+        _watch(api, out, params, wide=wide)
+
+
+def _watch(api: Api, out: Console, params: dict[str, str | int | bool], *, wide: bool) -> None:
+    """Redraw the list on a terminal; print it whenever it changed elsewhere."""
+    rows = api.get("/api/incidents", _List, **params).incidents
+    shown: tuple[tuple[str, int], ...] | None = None
+    with Live(console=out, auto_refresh=False, screen=True) if out.is_terminal else nullcontext() as live:
+        while True:
+            found = api.poll("/api/incidents", _List, **params)
+            rows = found.incidents if found else rows
+            state = tuple((row.id, row.seq) for row in rows)
+            if live is not None:
+                away = Text("Midwatch does not answer; this is what was last known.", "yellow")
+                live.update(_table(rows, wide=wide) if found else Group(_table(rows, wide=wide), away), refresh=True)
+            elif state != shown:
+                out.print(_table(rows, wide=wide))
+            shown = state
+            time.sleep(_EVERY_S)
 
 
 def _table(rows: tuple[IncidentSummary, ...], *, wide: bool) -> RenderableType:

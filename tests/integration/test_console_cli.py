@@ -19,6 +19,7 @@ from midwatch.adapters.system import SystemClock, SystemIds
 from midwatch.commands import approvals, incidents, status
 from midwatch.domain import events as ev
 from midwatch.domain.approvals import Choice
+from midwatch.domain.errors import Transient
 from midwatch.domain.playbooks import Risk
 from serve.api import build_api
 from serve.dependencies import Edge, Limits, Subsystem
@@ -187,6 +188,31 @@ def test_watching_ends_when_the_incident_does(night: Night) -> None:
     result = midwatch("incidents", ONE, "--watch")
     assert result.exit_code == 0
     assert result.stdout.splitlines()[-1].split("  ")[1] == "Resolved"
+
+
+def test_the_watched_list_is_printed_when_it_changes_and_outlives_an_outage(
+    asked: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = iter(range(6))
+
+    def between_looks(_: float) -> None:
+        turn = next(turns)
+        if turn == 1:
+            asked.tell(TWO, scenes.opened(title="billing does not start", namespace="payments"))
+        if turn == 2:
+            monkeypatch.setattr(asked.store.journal, "recent", away)
+        if turn == 4:
+            raise KeyboardInterrupt
+
+    async def away(**_: object) -> None:
+        raise Transient("the store is away", 1.0)
+
+    monkeypatch.setattr(incidents.time, "sleep", between_looks)
+    result = midwatch("incidents", "--watch")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("ID ") == 2, "once at first, once when it changed"
+    assert result.stdout.count("billing does not start") == 1
+    assert result.stdout.count("checkout keeps crashing") == 2
 
 
 def test_an_unknown_incident_is_exit_code_1(night: Night) -> None:
