@@ -8,6 +8,8 @@ from midwatch.domain.incidents import Work
 
 _PLANS_AT_ONCE = 8
 _RUNS_AT_ONCE = 16
+_ENDLESS = 1_000_000
+"""Waiting for a busy object is no failure; the execution itself knows when to give up."""
 
 
 class PlaybookExecutor(Resident):
@@ -21,7 +23,7 @@ class PlaybookExecutor(Resident):
         async with (
             open_remediation(resources, bells) as (planning, execution),
             resources.desk((Work.PLAN,), planning.propose, bells, slots=_PLANS_AT_ONCE) as plans,
-            resources.desk((Work.EXECUTE,), execution.run, bells, slots=_RUNS_AT_ONCE) as runs,
+            resources.desk((Work.EXECUTE,), execution.run, bells, slots=_RUNS_AT_ONCE, max_attempts=_ENDLESS) as runs,
         ):
 
             async def turn() -> None:

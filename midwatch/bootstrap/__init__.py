@@ -62,7 +62,13 @@ class Resources:
 
     @asynccontextmanager
     async def desk(
-        self, works: Sequence[Work], do: Callable[[Claim], Awaitable[object]], bells: Bells, *, slots: int
+        self,
+        works: Sequence[Work],
+        do: Callable[[Claim], Awaitable[object]],
+        bells: Bells,
+        *,
+        slots: int,
+        max_attempts: int = 8,
     ) -> AsyncIterator[Desk]:
         """A desk whose running work is cancelled when the block is left."""
         desk = Desk(
@@ -74,6 +80,7 @@ class Resources:
             owner=self.owner,
             ttl_s=self.settings.claim_ttl_s,
             slots=slots,
+            max_attempts=max_attempts,
         )
         try:
             yield desk
