@@ -35,7 +35,8 @@ def ray_environment(settings: Settings) -> dict[str, str]:
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "2",
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
         "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "1",
-        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "2",
+        # Generous: on a busy machine a proxy takes seconds to start, and one given up on makes the whole start fail.
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "10",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "OMP_NUM_THREADS": "1",
     }

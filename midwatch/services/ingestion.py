@@ -84,26 +84,41 @@ class Ingestion:
         rules = self._rules.current()
         groups: dict[IncidentKey, list[tuple[Signal, Rule]]] = {}
         outcomes: list[Outcome] = []
+        cleared: list[Outcome] = []
         for item in batch:
             signal = item.signal
             if signal.status is SignalStatus.RESOLVED:
-                # It may follow its own firing in the same batch, which must be an incident's member first.
+                # It may follow its own firing in the same batch, which must be known as an incident's member first.
                 outcomes += await self._open_groups(groups)
                 groups = {}
-                outcomes.append(await self._clear(signal))
+                if any(incident for _, _, incident in outcomes):
+                    await self._inbox.settle(outcomes)
+                    outcomes = []
+                cleared.append(await self._clear(signal))
                 continue
             match = rules.match(signal)
             if match.rule is None or match.rule.drop:
                 outcomes.append((signal.id, Reason.NO_RULE, None))
             elif await self._inbox.resolved_since(signal.episode):
-                outcomes.append((signal.id, Reason.RESOLVED_BEFORE, None))
+                outcomes.append(await self._late(signal))
             elif (ripe := ripe_at(match.rule, signal)) > self._clock.now():
                 await self._inbox.defer(signal.id, ripe)
             else:
                 owned = await self._with_owner(signal)
                 groups.setdefault(owned.incident_key, []).append((owned, match.rule))
         outcomes += await self._open_groups(groups)
-        await self._inbox.settle(outcomes)
+        await self._inbox.settle([*outcomes, *cleared])
+
+    async def _late(self, signal: Signal) -> Outcome:
+        """A firing whose resolve is here already opens nothing.
+
+        Unless it is a member already: a death came between its append and its settling, and its resolve must find it.
+        """
+        owned = await self._with_owner(signal)
+        incident = await self._journal.find_open(owned.incident_key)
+        if incident is not None and _is_member(incident, owned):
+            return (signal.id, Reason.JOINED_OPEN_INCIDENT, incident.id)
+        return (signal.id, Reason.RESOLVED_BEFORE, None)
 
     async def _with_owner(self, signal: Signal) -> Signal:
         if signal.source == "watch" or signal.owner != signal.subject:
