@@ -16,7 +16,8 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 
     ``floor`` is the least risk a playbook may declare for it. ``params`` names its parameters and their types.
     ``declared`` means it changes fields that a GitOps owner would set back. ``by_uid`` means the object is deleted, and
-    its uid is the idempotency key. ``restorable`` means the fields it touches can be put back.
+    its uid is the idempotency key. ``restorable`` means the fields it touches can be put back. ``followed`` means that
+    controllers change the spec in its wake (a taint after a cordon): its generation then proves nothing any more.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     declared: bool = False
     by_uid: bool = False
     restorable: bool = True
+    followed: bool = False
 
 
 _ALL = (
@@ -97,13 +99,26 @@ _ALL = (
     ),
     Action(name="suspend", kinds=("CronJob",), floor=Risk.MEDIUM, says="Suspend {ref}", declared=True),
     Action(name="resume", kinds=("CronJob",), floor=Risk.MEDIUM, says="Resume {ref}", declared=True),
-    Action(name="cordon", kinds=("Node",), floor=Risk.MEDIUM, says="Cordon {ref}: no new pods are placed on it"),
-    Action(name="uncordon", kinds=("Node",), floor=Risk.MEDIUM, says="Uncordon {ref}: new pods may be placed on it"),
+    Action(
+        name="cordon",
+        kinds=("Node",),
+        floor=Risk.MEDIUM,
+        says="Cordon {ref}: no new pods are placed on it",
+        followed=True,
+    ),
+    Action(
+        name="uncordon",
+        kinds=("Node",),
+        floor=Risk.MEDIUM,
+        says="Uncordon {ref}: new pods may be placed on it",
+        followed=True,
+    ),
     Action(
         name="drain",
         kinds=("Node",),
         floor=Risk.HIGH,
         says="Cordon {ref} and evict its pods, as far as their disruption budgets allow",
+        followed=True,
     ),
 )
 

@@ -267,7 +267,7 @@ class Execution:
             action=RESTORE,
             ref=step.target.ref,
             key=record.undo_key,
-            generation=record.acted_generation or None,
+            generation=None if ACTIONS[step.action].followed else record.acted_generation or None,
             before=record.before,
         )
         try:
