@@ -5,6 +5,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TypeVar, cast
 
+import msgspec
+
 from midwatch.domain.objects.cluster import Event, PersistentVolumeClaim
 from midwatch.domain.objects.meta import Base, Selector
 from midwatch.domain.objects.network import EndpointSlice
@@ -76,6 +78,8 @@ class ClusterView:
             return None
         named = self._objects.setdefault(item.kind, {}).setdefault(item.namespace, {})
         before = named.get(item.name)
+        if isinstance(item, Pod):
+            self._share(item, before)
         if before is not None:
             self._unindex(before)
         named[item.name] = item
@@ -117,6 +121,25 @@ class ClusterView:
         while len(kept) > EVENTS_KEPT:
             oldest = kept.pop(next(iter(kept)))
             self._event_keys.pop((oldest.namespace, oldest.name), None)
+
+    def _share(self, pod: Pod, before: Base | None) -> None:
+        """Let pods of one owner share the parts that are equal in all of them, which is most of a big cluster's memory.
+
+        The pod was made for this view and nobody else holds it yet, so that its frozen fields may still be set.
+        """
+        if not isinstance(before, Pod):
+            owner = next(iter(pod.metadata.owner_references), None)
+            beside = self._children.get(_key(owner.kind, pod.namespace, owner.name)) if owner else None
+            before = self.get(*next(iter(beside))) if beside else None
+        if not isinstance(before, Pod):
+            return
+        for mine, theirs, names in (
+            (pod.metadata, before.metadata, ("labels", "owner_references")),
+            (pod.spec, before.spec, ("containers", "init_containers", "affinity")),
+        ):
+            for name in names:
+                if getattr(mine, name) == getattr(theirs, name):
+                    msgspec.structs.force_setattr(mine, name, getattr(theirs, name))
 
     def _index(self, item: Base) -> None:
         key = (item.kind, item.namespace, item.name)
