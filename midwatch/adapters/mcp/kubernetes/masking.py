@@ -9,7 +9,7 @@ MASK: Final = "***"
 _SECRET_NAME = re.compile(
     r"(?i)pass(word|wd|phrase)?|secret|token|api_?key|private_?key|credential|_key$|^key$|auth|dsn"
 )
-_IN_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://[^\s:/@]+:)[^\s@/]+@", re.IGNORECASE)
+_IN_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+@", re.IGNORECASE)
 _IN_TEXT = re.compile(
     r"(?i)(?P<name>(?:pass(?:word|wd)?|secret|token|api[_-]?key|authorization)[\"']?\s*[:=]\s*[\"']?)(?:bearer\s+)?"
     r"(?P<value>[^\s\"',;]{4,})"
