@@ -23,6 +23,7 @@ from midwatch.settings import Settings
 log = logging.getLogger(__name__)
 
 _STORE_S = 60.0
+_MIGRATION_S = 3600.0
 
 
 class House:
@@ -88,7 +89,7 @@ async def _migrated(settings: Settings) -> None:
     """Wait for the database (a real one may still be starting) and migrate it."""
     if settings.database_url is None:
         raise Permanent("no database URL")
-    database = Database(settings.database_url.get_secret_value(), pool_size=1)
+    database = Database(settings.database_url.get_secret_value(), pool_size=1, answer_s=_MIGRATION_S)
     deadline = time.monotonic() + _STORE_S
     try:
         while True:

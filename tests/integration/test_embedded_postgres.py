@@ -123,6 +123,23 @@ async def test_a_kill_in_the_middle_of_appends_loses_none_that_was_answered(
     assert stored.seq in (answered.seq, answered.seq + 1)  # the last one may have been committed and not yet answered
 
 
+async def test_a_server_that_hangs_counts_as_away(embedded_postgres: EmbeddedPostgres, database: Database) -> None:
+    impatient = Database(embedded_postgres.url, pool_size=1, answer_s=0.3)
+    await impatient.health()
+    server = psutil.Process(embedded_postgres.pid)
+    tree = [server, *server.children(recursive=True)]
+    try:
+        for process in tree:
+            process.suspend()
+        with pytest.raises(Transient):
+            await impatient.health()
+    finally:
+        for process in tree:
+            process.resume()
+    await until_healthy(impatient)
+    await impatient.close()
+
+
 async def test_a_pool_of_dead_connections_heals_without_an_error(
     embedded_postgres: EmbeddedPostgres, database: Database
 ) -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from midwatch.adapters.embedded.valkey import EmbeddedValkey
 from midwatch.adapters.redis.cache import RedisCache
-from midwatch.adapters.redis.rate_limit import RateLimiter
+from midwatch.adapters.redis.rate_limit import SharedRateLimiter
 from midwatch.domain.errors import Transient
+from serve.limits import LocalRateLimiter
 from tests.fakes.runtime import NOON
 
 
@@ -21,12 +22,16 @@ async def cache(embedded_valkey: EmbeddedValkey) -> AsyncIterator[RedisCache]:
     await cache.close()
 
 
+def limiter_of(cache: RedisCache) -> SharedRateLimiter:
+    return SharedRateLimiter(cache, LocalRateLimiter())
+
+
 def seconds(count: float) -> timedelta:
     return timedelta(seconds=count)
 
 
 async def test_a_client_gets_its_rate_and_no_more(cache: RedisCache) -> None:
-    limiter = RateLimiter(cache)
+    limiter = limiter_of(cache)
     assert [await limiter.allow("ann", 3, NOON) for _ in range(4)] == [True, True, True, False]
     assert await limiter.allow("bob", 3, NOON)
     assert not await limiter.allow("ann", 3, NOON + seconds(19))
@@ -37,7 +42,7 @@ async def test_a_client_gets_its_rate_and_no_more(cache: RedisCache) -> None:
 
 
 async def test_replicas_share_one_bucket(cache: RedisCache) -> None:
-    one, two = RateLimiter(cache), RateLimiter(cache)
+    one, two = limiter_of(cache), limiter_of(cache)
     assert [await limiter.allow("ann", 3, NOON) for limiter in (one, two, one, two)] == [True, True, True, False]
     assert not await one.allow("ann", 3, NOON - seconds(60))  # a clock that is behind gains nothing
 
@@ -45,7 +50,7 @@ async def test_replicas_share_one_bucket(cache: RedisCache) -> None:
 async def test_without_redis_each_replica_limits_alone_and_finds_back(
     cache: RedisCache, embedded_valkey: EmbeddedValkey
 ) -> None:
-    limiter = RateLimiter(cache)
+    limiter = limiter_of(cache)
     assert embedded_valkey.pid is not None
     os.kill(embedded_valkey.pid, signal.SIGKILL)
     with pytest.raises(Transient):

@@ -2,6 +2,7 @@
 
 import logging
 from datetime import datetime
+from typing import Protocol
 
 from midwatch.adapters.redis.cache import AWAY, RedisCache
 
@@ -20,35 +21,31 @@ redis.call('HSET', KEYS[1], 'tokens', tostring(tokens), 'at', tostring(math.max(
 redis.call('EXPIRE', KEYS[1], 120)
 return allowed and 1 or 0
 """
-_MOST_KEYS = 10_000
 _LOOK_AGAIN_S = 1.0
 
 
-class RateLimiter:
-    """``allow`` answers whether one more request of this client fits in its rate."""
+class Limiter(Protocol):
+    """Whether one more request of this client fits in its rate."""
 
-    def __init__(self, cache: RedisCache) -> None:
+    async def allow(self, key: str, per_minute: int, now: datetime) -> bool: ...
+
+
+class SharedRateLimiter:
+    """Counts in Redis. ``alone`` is asked instead while Redis is away; never raises for Redis' sake."""
+
+    def __init__(self, cache: RedisCache, alone: Limiter) -> None:
         self._take = cache.client.register_script(_TAKE)
-        self._local: dict[str, tuple[float, float]] = {}
+        self._alone = alone
         self._away_until = float("-inf")
 
     async def allow(self, key: str, per_minute: int, now: datetime) -> bool:
-        """Take one token of ``key``. Never raises for Redis' sake."""
+        """Take one token of ``key``."""
         at = now.timestamp()
         if at >= self._away_until:
             try:
                 return bool(await self._take(keys=[f"midwatch:rate:{key}"], args=[per_minute, at]))
             except AWAY as error:
-                # Counted here until it is back; asked for again after a moment, so that requests do not queue for it.
+                # Asked again after a moment, so that not every request waits for what is not there.
                 self._away_until = at + _LOOK_AGAIN_S
                 log.warning("Redis is away, this replica limits rates alone", extra={"error": type(error).__name__})
-        return self._allow_alone(key, per_minute, at)
-
-    def _allow_alone(self, key: str, per_minute: int, at: float) -> bool:
-        tokens, since = self._local.pop(key, (float(per_minute), at))
-        tokens = min(per_minute, tokens + max(0.0, at - since) * per_minute / 60)
-        allowed = tokens >= 1
-        if len(self._local) >= _MOST_KEYS:
-            del self._local[next(iter(self._local))]  # the one that asked longest ago
-        self._local[key] = (tokens - allowed, max(at, since))
-        return allowed
+        return await self._alone.allow(key, per_minute, now)

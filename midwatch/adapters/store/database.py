@@ -22,7 +22,7 @@ _LIMITS = {
     "application_name": "midwatch",
     "timezone": "UTC",
     "jit": "off",
-    "statement_timeout": "30000",
+    "statement_timeout": "15000",
     "idle_in_transaction_session_timeout": "30000",
 }
 
@@ -35,9 +35,12 @@ _SETUP = {"28", "3D"}  # who may come in, and whether the database exists: for a
 class Database:
     """A pool of connections. Building it does no I/O; every method raises ``Transient`` while the server is away."""
 
-    def __init__(self, url: str, *, pool_size: int = 4) -> None:
-        """``url``: a libpq URL (``postgresql://…``, with ``sslmode`` and the like); ``+asyncpg`` is accepted."""
-        self._dsn = _dsn(url)
+    def __init__(self, url: str, *, pool_size: int = 4, answer_s: float = 20.0) -> None:
+        """``url``: a libpq URL (``postgresql://…``, with ``sslmode`` and the like); ``+asyncpg`` is accepted.
+
+        ``answer_s``: after so long without an answer a server counts as away (it is stopped, or the network is cut).
+        """
+        self._dsn, self._answer_s = _dsn(url), answer_s
         # asyncpg reads the URL itself, as libpq does. A pre-ping would cost three round trips a transaction; a dead
         # server is noticed by its closed socket, and what is not noticed becomes Transient.
         self._engine = create_async_engine(
@@ -50,7 +53,9 @@ class Database:
         event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
 
     async def _connect(self) -> object:
-        return await asyncpg.connect(self._dsn, timeout=_WAIT_S, server_settings=_LIMITS)
+        return await asyncpg.connect(
+            self._dsn, timeout=_WAIT_S, command_timeout=self._answer_s, server_settings=_LIMITS
+        )
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
@@ -66,7 +71,7 @@ class Database:
                 raise
             raise known from error
         except OSError as error:  # no socket, refused, reset, timed out
-            raise Transient(f"the database cannot be reached: {error}", _RETRY_S) from error
+            raise Transient(f"the database cannot be reached: {str(error) or type(error).__name__}", _RETRY_S) from error
 
     async def health(self) -> None:
         """Return when the server answers, raise ``Transient`` when it does not."""
