@@ -1,4 +1,4 @@
-"""``midwatch diagnose``: a verdict on objects and logs from files, with no cluster, store or model at hand."""
+"""``midwatch diagnose``: a verdict on objects and logs from files or a live cluster; no store, no model, no house."""
 
 import sys
 from enum import StrEnum
@@ -13,6 +13,7 @@ from rich.console import Console
 from midwatch.adapters.catalog.log_patterns import load_log_patterns
 from midwatch.adapters.system import SystemClock
 from midwatch.commands.cases import Case, diagnose_case, only_namespace, parse_batch, parse_instant, parse_objects
+from midwatch.commands.live import read_cluster
 from midwatch.commands.verdicts import Verdict, show
 from midwatch.domain.errors import Invalid, MidwatchError
 from midwatch.domain.logs import LogAnalyser
@@ -46,13 +47,18 @@ def diagnose(
     namespace: Annotated[
         str, typer.Option("--namespace", "-n", help="Look at this namespace and at cluster-wide objects only")
     ] = "",
+    live: Annotated[
+        bool, typer.Option("--live", help="Read the cluster of the current kubeconfig context, and logs of broken pods")
+    ] = False,
+    context: Annotated[str, typer.Option(help="Read this kubeconfig context (implies --live)")] = "",
+    kubeconfig: Annotated[Path | None, typer.Option(help="kubeconfig to read (implies --live)")] = None,
     output: Annotated[Format, typer.Option("--output", "-o", help="How to print the verdict")] = Format.TEXT,
     batch: Annotated[
         Path | None,
         typer.Option(metavar="CASES.jsonl", help="Answer many cases, one JSON object {id, now, objects, logs} a line"),
     ] = None,
 ) -> None:
-    """Say what is wrong, and why: `kubectl get all -A -o json | midwatch diagnose -`.
+    """Say what is wrong, and why: `midwatch diagnose --live`, or `kubectl get all -A -o json | midwatch diagnose -`.
 
     Exit status: 0 healthy, 1 problems found, 2 the input cannot be read.
     """
@@ -61,7 +67,10 @@ def diagnose(
         if batch is not None:
             _answer_batch(_read(batch), analyser)
             return
-        case = _case(files or [], logs or [], now, namespace)
+        if live or context or kubeconfig:
+            case = _live(kubeconfig, context, namespace)
+        else:
+            case = _case(files or [], logs or [], now, namespace)
         verdict = diagnose_case(case, analyser)
         _print(verdict, output)
     except MidwatchError as error:
@@ -70,9 +79,20 @@ def diagnose(
     raise typer.Exit(HEALTHY if verdict.healthy else PROBLEMS)
 
 
+def _live(kubeconfig: Path | None, context: str, namespace: str) -> Case:
+    console = Console(stderr=True)
+    with console.status("Reading the cluster…"):
+        seen = read_cluster(kubeconfig, context, namespace)
+    for sentence in seen.unread:
+        console.print(f"not read: {sentence}", style="yellow", markup=False, highlight=False)
+    return Case(id="cluster", now=SystemClock().now(), objects=seen.objects, logs=seen.logs)
+
+
 def _case(files: list[str], logs: list[Path], now: str, namespace: str) -> Case:
     if not files and not logs:
-        raise Invalid("nothing to look at: name a file, give --logs FILE, or pipe objects into `midwatch diagnose -`")
+        raise Invalid(
+            "nothing to look at: name a file, give --logs FILE, pipe objects into `midwatch diagnose -`, or --live"
+        )
     instant = parse_instant(now) if now else SystemClock().now()
     objects = [item for name in files for item in parse_objects(name, _read(None if name == "-" else Path(name)))]
     if namespace:

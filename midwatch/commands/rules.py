@@ -8,8 +8,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from midwatch.adapters.catalog.log_patterns import load_log_patterns
 from midwatch.adapters.catalog.rules import ExampleSignal, example_signal, load_rules
 from midwatch.domain.errors import Invalid
+from midwatch.domain.logs import check_examples
 from midwatch.settings import load_settings
 
 app = typer.Typer(help="Check the rule files, and explain which rule takes a signal.", no_args_is_help=True)
@@ -23,10 +25,15 @@ def check(folder: Annotated[Path | None, typer.Argument(help="Folder of rule fil
     folder = folder or load_settings().rules_dir
     try:
         rules = load_rules(folder)
+        patterns = load_log_patterns(folder / "logs") if (folder / "logs").is_dir() else ()
     except Invalid as error:
         err.print(escape(str(error)), style="red", highlight=False)
         raise typer.Exit(1) from error
-    out.print(f"{len(rules.rules)} rules in {folder}: every example holds.", highlight=False)
+    if faults := check_examples(patterns):
+        err.print(escape("\n".join(faults)), style="red", highlight=False)
+        raise typer.Exit(1)
+    found = f"{len(rules.rules)} rules and {len(patterns)} log patterns"
+    out.print(f"{found} in {folder}: every example holds.", highlight=False)
 
 
 @app.command()

@@ -33,9 +33,10 @@ def ray_environment(settings: Settings) -> dict[str, str]:
         "RAY_worker_niceness": "0",
         "RAY_memory_monitor_refresh_ms": "0",  # it kills small control actors on a full laptop
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "2",
-        "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
-        "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "1",
-        # Generous: on a busy machine a proxy takes seconds to start, and one given up on makes the whole start fail.
+        # A dead proxy is replaced after three failed checks, and fails them at once. The time they may take is generous:
+        # on a busy machine a proxy answers late, and one given up on while it starts makes the whole start fail.
+        "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.5",
+        "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "5",
         "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "10",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "OMP_NUM_THREADS": "1",
