@@ -96,9 +96,10 @@ def budget(look: Look, item: PodDisruptionBudget) -> None:
     """A disruption budget: whether it blocks, or protects nothing."""
     status = item.status
     allowed = condition(status.conditions, "DisruptionAllowed")
-    if (allowed is not None and allowed.status == "False" and allowed.reason == "InsufficientPods") or (
-        status.expected_pods and status.disruptions_allowed == 0 and status.current_healthy < status.desired_healthy
-    ):
+    # A budget that just holds (one replica, one needed) is how its owner wants it; one that is not met is trouble.
+    short = status.expected_pods and status.disruptions_allowed == 0 and status.current_healthy < status.desired_healthy
+    refused = allowed is not None and allowed.status == "False" and not status.expected_pods and not look.live
+    if short or refused:
         _blocked(look, item)
     elif item.metadata.uid and status.disruptions_allowed is not None and not status.expected_pods:
         look.report(

@@ -26,6 +26,8 @@ EXIT_CODES = {
 
 OOM_MEMORY = timedelta(minutes=10)
 """How long an out-of-memory kill stays news when the container runs well again."""
+OOM_STORY = timedelta(hours=24)
+"""How long it is part of the story that a snapshot tells."""
 LONGEST_BACKOFF = timedelta(minutes=10)
 """The kubelet forgives a container that has run this long."""
 
@@ -75,7 +77,7 @@ def _waiting(look: Look, item: Pod, status: ContainerStatus) -> bool:
     if reason in ("CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError"):
         _report_config(look, item, status, reason, message, since, seen)
         return True
-    if reason in ("PostStartHookError", "PreStopHookError"):
+    if reason in ("PostStartHookError", "PreStopHookError", "PreCreateHookError", "PreStartHookError"):
         look.report(
             "LifecycleHookFailing",
             item,
@@ -132,7 +134,8 @@ def _crashing(look: Look, item: Pod, status: ContainerStatus, *, init: bool) -> 
         return True
     if last is None or not bad(last) or state.terminated is not None:
         return False
-    if last.reason == "OOMKilled" and not _outlived(look, status, OOM_MEMORY):
+    memory = OOM_MEMORY if look.live else OOM_STORY
+    if last.reason == "OOMKilled" and not (status.ready and _outlived(look, status, memory)):
         _report_end(look, item, status, last, init=init, again=not status.ready and status.restart_count > 1)
         return True
     # One restart is no loop. After more, the container is believed when it has run longer than its last back-off.
@@ -146,9 +149,7 @@ def _crashing(look: Look, item: Pod, status: ContainerStatus, *, init: bool) -> 
 
 
 def _outlived(look: Look, status: ContainerStatus, patience: timedelta, *, unknown: bool = False) -> bool:
-    """Whether the container has now run longer than ``patience``. A snapshot never forgets an out-of-memory kill."""
-    if not look.live and not unknown:
-        return False
+    """Whether the container has run longer than ``patience``; ``unknown`` is the answer where no time is given."""
     began = status.state.running.started_at if status.state.running else None
     age = look.age(began)
     if began is None or age is None:
@@ -210,7 +211,7 @@ def memory_limit(item: Pod, name: str) -> str:
 
 def _blocked(look: Look, item: Pod) -> bool:
     """Containers that are not even created: volumes and sandbox, which only events tell of."""
-    creating = item.status.phase == "Pending" and not any(status.state.running for status, _ in statuses(item))
+    creating = item.status.phase in ("Pending", "") and not any(status.state.running for status, _ in statuses(item))
     if not creating:
         return False
     if events := look.warnings(item, *_MOUNT_REASONS, window=timedelta(minutes=15)):
@@ -255,14 +256,17 @@ def unready(look: Look, item: Pod) -> None:
         began = item.status.start_time or item.metadata.creation_timestamp
         look.report("PodPending", item, "The pod is pending; neither scheduler nor kubelet says why.", since=began)
         return
-    if item.status.phase != "Running" or (ready is None or ready.status == "True"):
-        if ready is not None and ready.status == "True":
-            _restarted_by_probe(look, item)
+    if item.status.phase != "Running":
+        return
+    if _counts_as_ready(item):
+        _restarted_by_probe(look, item)
         return
     probes = look.warnings(item, "Unhealthy", "ProbeError")
     if probes:
         latest = probes[-1]
-        kind = next((name for name in ("Liveness", "Startup") if latest.text.startswith(name)), "Readiness")
+        kind = next(
+            (name for name in ("Liveness", "Startup") if latest.text.lower().startswith(name.lower())), "Readiness"
+        )
         look.report(
             f"{kind}ProbeFailing",
             item,
@@ -277,15 +281,23 @@ def unready(look: Look, item: Pod) -> None:
         item,
         f"Not ready: {names or 'the pod as a whole'}.",
         since=since,
-        evidence=[shown(item, "status.conditions[Ready]", f"{ready.status} {ready.reason}")],
+        evidence=[shown(item, "status.conditions[Ready]", f"{ready.status} {ready.reason}" if ready else "none")],
     )
+
+
+def _counts_as_ready(item: Pod) -> bool:
+    """What the Ready condition says; where there is none, what the containers say."""
+    ready = condition(item.status.conditions, "Ready")
+    return ready.status == "True" if ready else all(status.ready for status in item.status.container_statuses)
 
 
 def _restarted_by_probe(look: Look, item: Pod) -> None:
     if not any(status.restart_count for status, _ in statuses(item)):
         return
     failing = [
-        event for event in look.warnings(item, "Unhealthy") if event.text.startswith("Liveness") and event.times > 2
+        event
+        for event in look.warnings(item, "Unhealthy")
+        if event.text.lower().startswith("liveness") and event.times > 2
     ]
     if failing and look.live:
         look.report(

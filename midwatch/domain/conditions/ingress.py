@@ -55,7 +55,8 @@ def ingress(look: Look, item: Ingress) -> None:
 
 def _default_class(look: Look) -> bool:
     """Whether a class may take Ingresses that name none; unknown classes get the benefit of the doubt while live."""
-    return any(True for _ in look.view.each(IngressClass)) or not look.view.sees("IngressClass")
+    default = any(each.metadata.annotations.default_ingress == "true" for each in look.view.each(IngressClass))
+    return default or not look.view.sees("IngressClass")
 
 
 def _backend(look: Look, item: Ingress, backend: Backend) -> None:
@@ -164,7 +165,7 @@ def _objection(look: Look, item: HTTPRoute, gate: Gateway, listener: Listener) -
 
 def _refused(entries: tuple[StatusCondition, ...], type_: str) -> StatusCondition | None:
     entry = condition(entries, type_)
-    return entry if entry is not None and entry.status == "False" else None
+    return entry if entry is not None and entry.status != "True" else None
 
 
 def _seen(item: Base, entry: StatusCondition) -> Evidence:

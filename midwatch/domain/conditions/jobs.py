@@ -7,6 +7,7 @@ from midwatch.domain.conditions.schedules import BadSchedule, last_due, parse_sc
 from midwatch.domain.objects.meta import condition
 from midwatch.domain.objects.pods import Pod
 from midwatch.domain.objects.workloads import CronJob, Job
+from midwatch.domain.refs import Severity
 
 LONG = timedelta(hours=12)
 """How long a Job may run before somebody should look."""
@@ -80,7 +81,14 @@ def _first_failure(look: Look, item: Job) -> datetime | None:
 def cron_job(look: Look, item: CronJob) -> None:
     """A CronJob: suspended, never due, or not started when due."""
     if item.spec.suspend:
-        look.report("CronJobSuspended", item, "No runs are started.", evidence=[shown(item, "spec.suspend", "true")])
+        # Somebody did this on purpose; whoever asks for a diagnosis should hear of it, nobody should be woken.
+        look.report(
+            "CronJobSuspended",
+            item,
+            "It is suspended, so no runs are started.",
+            evidence=[shown(item, "spec.suspend", "true")],
+            severity=None if look.live else Severity.WARNING,
+        )
     if (item.spec.starting_deadline_seconds or 0) < 0:
         look.report(
             "CronJobBadDeadline",

@@ -81,7 +81,7 @@ class Look:
         """Warning events about an object with one of these reasons; only fresh ones while live. Latest last."""
         found = [
             event
-            for event in self.view.events(item)
+            for event in (*self.view.events(item), *(() if self.live else self.view.stray_events(item.namespace)))
             if event.type != "Normal" and event.reason in reasons and (not self.live or self.within(event.at, window))
         ]
         return tuple(sorted(found, key=lambda event: event.at or self.now))

@@ -7,8 +7,6 @@ from midwatch.domain.objects.network import Endpoints, NetworkPolicy, PolicyPeer
 from midwatch.domain.objects.pods import Pod
 from midwatch.domain.objects.workloads import Deployment, StatefulSet
 
-_LEADER_NAMES = ("leaderelection", "leader-election")
-
 
 def service(look: Look, item: Service) -> None:
     """A Service: whether anybody answers behind it."""
@@ -26,6 +24,13 @@ def service(look: Look, item: Service) -> None:
         _against_templates(look, item, selector)
     if ready:
         _ports(look, item)
+        if waiting and not look.live:
+            look.report(
+                "ServiceEndpointsUnready",
+                item,
+                f"{waiting} of its {ready + waiting} endpoints are not ready; expected labels are {selector}.",
+                evidence=[shown(item, "endpoints", f"{ready} ready, {waiting} not ready")],
+            )
 
 
 def endpoints(look: Look, item: Service) -> tuple[int | None, int]:
@@ -45,8 +50,8 @@ def endpoints(look: Look, item: Service) -> tuple[int | None, int]:
 
 def _without_endpoints(look: Look, item: Service, selector: Selector, waiting: int) -> None:
     old = look.view.find(Endpoints, item.namespace, item.name)
-    if old is not None and any(name in str(old.metadata.labels) + item.name for name in _LEADER_NAMES):
-        return
+    if old is not None and old.metadata.annotations.leader:
+        return  # kept for an election, not for traffic
     behind = look.view.pods_selected(item.namespace, item.spec.selector)
     if not behind and look.live and _scaled_to_zero(look, item, selector):
         return

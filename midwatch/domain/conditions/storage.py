@@ -46,7 +46,7 @@ def claim(look: Look, item: PersistentVolumeClaim) -> None:
             else "no volume fits it"
         )
         look.report("PVCPending", item, f"It stays pending: {why}.", since=since, evidence=seen)
-    elif not _awaits_consumer(look, item):
+    elif look.view.pods_using(item) and not _awaits_consumer(look, item):
         look.report(
             "PVCPending",
             item,
@@ -61,7 +61,8 @@ def _awaits_consumer(look: Look, item: PersistentVolumeClaim) -> bool:
     if any(event.reason in _WAITING for event in look.view.events(item)):
         return True
     found = look.view.find(StorageClass, "", item.spec.storage_class_name or "")
-    return found is not None and found.volume_binding_mode == "WaitForFirstConsumer" and not look.view.pods_using(item)
+    scheduled = any(pod.spec.node_name for pod in look.view.pods_using(item))
+    return found is not None and found.volume_binding_mode == "WaitForFirstConsumer" and not scheduled
 
 
 def volume(look: Look, item: PersistentVolume) -> None:

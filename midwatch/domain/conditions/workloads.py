@@ -151,8 +151,8 @@ def stateful_set(look: Look, item: StatefulSet) -> None:
     status, wanted = item.status, _wanted(item)
     _generation(look, item, item.metadata.generation, status.observed_generation)
     _event_refusals(look, item)
-    short = item.spec.replicas is not None and status.ready_replicas < wanted
-    if short and (look.live or status.replicas or status.ready_replicas or item.metadata.uid):
+    short = item.spec.replicas is not None and max(status.ready_replicas, status.available_replicas) < wanted
+    if short:
         look.report(
             "StatefulSetReplicasShort",
             item,

@@ -31,6 +31,8 @@ class Annotations(Part, frozen=True):
     revision: str = msgspec.field(name="deployment.kubernetes.io/revision", default="")
     ingress_class: str = msgspec.field(name="kubernetes.io/ingress.class", default="")
     default_class: str = msgspec.field(name="storageclass.kubernetes.io/is-default-class", default="")
+    default_ingress: str = msgspec.field(name="ingressclass.kubernetes.io/is-default-class", default="")
+    leader: str = msgspec.field(name="control-plane.alpha.kubernetes.io/leader", default="")
     change_cause: str = msgspec.field(name="kubernetes.io/change-cause", default="")
     runbook_url: str = ""
 

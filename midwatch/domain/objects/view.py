@@ -111,8 +111,6 @@ class ClusterView:
 
     def _put_event(self, event: Event) -> None:
         about = event.about
-        if not about.name:
-            return
         key = _key(about.kind, about.namespace or event.namespace, about.name)
         kept = self._events.setdefault(key, {})
         kept.pop(f"{event.namespace}/{event.name}", None)
@@ -196,6 +194,10 @@ class ClusterView:
     def events(self, item: Base) -> tuple[Event, ...]:
         """What was told of an object, oldest first as it came."""
         return tuple(self._events.get(_key(item.kind, item.namespace, item.name), {}).values())
+
+    def stray_events(self, namespace: str) -> tuple[Event, ...]:
+        """Events of a namespace that do not say what they are about, as some snapshots hold them."""
+        return tuple(self._events.get(("", namespace, ""), {}).values())
 
     def pods_on(self, node: str) -> tuple[Pod, ...]:
         return self._pods(self._by_node.get(node, ()))

@@ -31,6 +31,17 @@ class ReplicaSet(Base, frozen=True):
     status: WorkloadStatus = WorkloadStatus()
 
 
+class ControllerSpec(Part, frozen=True):
+    replicas: int | None = None
+    template: Template = Template()
+
+
+class ReplicationController(Base, frozen=True):
+    """The forerunner of ReplicaSets; known so that what scales one does not seem to scale nothing."""
+
+    spec: ControllerSpec = ControllerSpec()
+
+
 class ClaimSpec(Part, frozen=True):
     storage_class_name: str | None = None
     volume_name: str = ""

@@ -134,7 +134,7 @@ def cron(schedule: str, last: float | None = None, **spec: Any) -> Json:
         (cron("0 * * * *", last=3600), []),
         (cron("0 * * * *", last=2 * 3600 + 60), ["CronJobMissedRuns"]),
         (cron("*/5 * * * *", last=1200), ["CronJobMissedRuns"]),
-        (cron("*/5 * * * *", last=1200, suspend=True), []),
+        (cron("*/5 * * * *", last=1200, suspend=True), ["CronJobSuspended"]),
         (cron("0 3 * * *", last=9 * 3600), []),
         (cron("@every 5m", last=9 * 3600), []),
         (cron("99 * * * *"), ["CronJobInvalidSchedule"]),
@@ -266,6 +266,76 @@ def test_webhooks() -> None:
     assert ids(hook("web"), service(), healthy_pod()) == []
     assert ids(hook("gone"), service(), healthy_pod()) == ["WebhookServiceMissing"]
     assert ids(hook("web"), service(app="none"), healthy_pod()) == ["WebhookNoReceiver"]
+
+
+def drawn(kind: str, name: str = "x", **parts: Any) -> Json:
+    """An object as written by hand: never seen by a server."""
+    return {"kind": kind, "metadata": {"name": name, "namespace": "shop"}, **parts}
+
+
+def test_what_is_written_by_hand_is_all_there_is() -> None:
+    stateful = drawn(
+        "StatefulSet", spec={"serviceName": "db", "volumeClaimTemplates": [{"spec": {"storageClassName": "fast"}}]}
+    )
+    assert ids(stateful) == ["StatefulSetServiceMissing", "StorageClassMissing"]
+    fast = {"kind": "StorageClass", "metadata": {"name": "fast"}}
+    assert ids(stateful, drawn("Service", "db"), fast) == []
+    assert ids(drawn("Ingress", spec={})) == ["IngressClassMissing"]
+    tls = drawn("Ingress", spec={"ingressClassName": "nginx", "tls": [{"secretName": "cert"}]})
+    assert ids(tls, {"kind": "IngressClass", "metadata": {"name": "nginx"}}) == ["IngressTlsMissing"]
+    scaled = drawn("HorizontalPodAutoscaler", spec={"scaleTargetRef": {"kind": "ReplicationController", "name": "old"}})
+    assert ids(scaled, drawn("ReplicationController", "old")) == []
+    assert ids(scaled) == ["HPATargetMissing"]
+
+
+def test_gateways() -> None:
+    waiting = {"conditions": [{"type": "Accepted", "status": "Unknown"}]}
+    accepted = {"conditions": [{"type": "Accepted", "status": "True"}]}
+    class_ = {"kind": "GatewayClass", "metadata": {"name": "edge"}, "status": accepted}
+    gate = drawn("Gateway", spec={"gatewayClassName": "edge"}, status=accepted)
+    assert ids(gate, class_) == []
+    assert ids(drawn("Gateway", spec={"gatewayClassName": "gone"})) == ["GatewayClassMissing"]
+    assert ids(drawn("Gateway", spec={"gatewayClassName": "edge"}, status=waiting), class_) == ["GatewayNotAccepted"]
+    assert ids({"kind": "GatewayClass", "metadata": {"name": "edge"}, "status": waiting}) == ["GatewayClassNotAccepted"]
+
+
+def test_budgets() -> None:
+    def budget(healthy: int, desired: int) -> Json:
+        status = {"expectedPods": 2, "currentHealthy": healthy, "desiredHealthy": desired, "disruptionsAllowed": 0}
+        return {"kind": "PodDisruptionBudget", "metadata": meta("web"), "status": status}
+
+    assert ids(budget(1, 2)) == ["PDBBlocksDisruption"]
+    assert ids(budget(2, 2)) == []  # it just holds: drains wait, and that is what it is for
+    refused = {"conditions": [{"type": "DisruptionAllowed", "status": "False", "reason": "InsufficientPods"}]}
+    assert ids(drawn("PodDisruptionBudget", status=refused)) == ["PDBBlocksDisruption"]
+
+
+def test_endpoints_of_the_older_kind() -> None:
+    def ends(ready: int, waiting: int, **annotations: str) -> Json:
+        subset = {"addresses": [{"ip": "1"}] * ready, "notReadyAddresses": [{"ip": "2"}] * waiting}
+        item = drawn("Endpoints", "web", subsets=[subset])
+        item["metadata"]["annotations"] = {key.replace("_", "/"): value for key, value in annotations.items()}
+        return item
+
+    web = drawn("Service", "web", spec={"selector": {"app": "web"}})
+    assert ids(web, ends(1, 0)) == []
+    assert ids(web, ends(1, 2)) == ["ServiceEndpointsUnready"]
+    assert ids(web, ends(0, 2)) == ["ServiceNoEndpoints"]
+    assert ids(web, ends(0, 0)) == ["ServiceNoEndpoints"]
+    assert ids(web, ends(0, 0, **{"control-plane.alpha.kubernetes.io/leader": "{}"})) == []
+
+
+def test_a_claim_nobody_waits_for_is_no_trouble() -> None:
+    claim = drawn("PersistentVolumeClaim", "data", status={"phase": "Pending"})
+    assert ids(claim) == []
+    user = pod(phase="Running", ready=True, spec={"volumes": [{"persistentVolumeClaim": {"claimName": "data"}}]})
+    assert ids(claim, user) == ["PVCPending"]
+
+
+def test_an_event_that_does_not_say_what_it_is_about_is_heard_in_a_snapshot() -> None:
+    claim = drawn("PersistentVolumeClaim", "data", status={"phase": "Pending"})
+    stray = drawn("Event", "data-1", reason="ProvisioningFailed", message="no provisioner")
+    assert ids(claim, stray) == ["PVCPending"]
 
 
 def test_live_and_hygiene_are_kept_apart() -> None:
