@@ -71,7 +71,8 @@ class Database:
                 raise
             raise known from error
         except OSError as error:  # no socket, refused, reset, timed out
-            raise Transient(f"the database cannot be reached: {str(error) or type(error).__name__}", _RETRY_S) from error
+            what = str(error) or type(error).__name__
+            raise Transient(f"the database cannot be reached: {what}", _RETRY_S) from error
 
     async def health(self) -> None:
         """Return when the server answers, raise ``Transient`` when it does not."""
