@@ -7,6 +7,7 @@ from fastapi import Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from midwatch.domain.spans import in_words
+from serve.views import headline
 
 STATIC = Path(__file__).parent / "static"
 
@@ -23,6 +24,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self._templates.globals["age"] = in_words
+        self._templates.filters["headline"] = headline
 
     def text(self, template: str, *, now: datetime, **values: object) -> str:
         """A page or fragment as text."""

@@ -1,14 +1,19 @@
 """What the console's pages show, made from incidents. Pure: no HTML here, no clock, no store."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from itertools import groupby
+from textwrap import shorten
 
 import msgspec
 
 from midwatch.domain.cards import Card, card_of
+from midwatch.domain.events import Entry
 from midwatch.domain.incidents import Incident, Phase, State
 from midwatch.domain.refs import ObjectRef, Severity
 from midwatch.services.ports import IncidentSummary
 from serve.dependencies import Subsystem
+from serve.timeline import Moment, moment_of
 
 STATE_WORDS = {
     State.OPEN: "Just opened",
@@ -85,6 +90,36 @@ class IncidentPage(msgspec.Struct, frozen=True, kw_only=True):
     tone: str
     stages: tuple[Stage, ...]
     diff: tuple[DiffLine, ...]
+
+
+class Happening(msgspec.Struct, frozen=True):
+    """What stands in one place of a timeline: one moment, or many looks in a row, newest first."""
+
+    moments: tuple[Moment, ...]
+
+    @property
+    def first(self) -> Moment:
+        return self.moments[0]
+
+
+def happenings(entries: Iterable[Entry]) -> tuple[Happening, ...]:
+    """Entries for a timeline, newest first; looks that went well and follow each other are told together."""
+    told = [moment_of(entry) for entry in entries][::-1]
+    runs = ((look, tuple(run)) for look, run in groupby(told, key=_is_look))
+    return tuple(
+        happening
+        for look, run in runs
+        for happening in ([Happening(run)] if look else [Happening((moment,)) for moment in run])
+    )
+
+
+def _is_look(moment: Moment) -> bool:
+    return moment.type == "tool-called" and moment.tone == "work"
+
+
+def headline(text: str, longest: int = 200) -> str:
+    """The beginning of a text, cut between words, for where there is room for a line or two."""
+    return shorten(text, longest, placeholder=" …")
 
 
 def tile_of(row: IncidentSummary, incident: Incident | None) -> Tile:

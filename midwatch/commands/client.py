@@ -76,6 +76,7 @@ class Moment(msgspec.Struct, frozen=True):
     at: datetime
     by: str
     title: str
+    type: str = ""
     detail: str = ""
     why: str = ""
     tone: str = "info"

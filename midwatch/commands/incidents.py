@@ -2,6 +2,8 @@
 
 import time
 from contextlib import nullcontext, suppress
+from itertools import groupby
+from textwrap import shorten
 from typing import Annotated
 from urllib.parse import quote
 
@@ -119,17 +121,25 @@ def _show(api: Api, incident_id: str, output: Output | None) -> None:
         return
     incident = api.get(path, Incident)
     moments = api.get(f"{path}/timeline", _Timeline, follow=False).entries
+    decisive = tuple(moment for moment in moments if not _is_look(moment))
     out = client.console()
     out.print(_heading(incident))
     if incident.report:
         out.print(_cause(incident))
     if incident.plan:
         out.print(Panel(plan_text(incident.plan), title="Plan", title_align="left", border_style="dim"))
-    shown = moments if output is Output.WIDE else moments[-_LAST:]
+    first = decisive[-_LAST].seq if len(decisive) >= _LAST and output is not Output.WIDE else 0
+    shown = tuple(moment for moment in moments if moment.seq >= first)
     if len(shown) < len(moments):
         out.print(Text(f"… {len(moments) - len(shown)} earlier entries; -o wide shows them all", "dim"))
-    for moment in shown:
-        tell(out, moment)
+    for look, run in groupby(shown, key=_is_look):
+        told = list(run)
+        if look and len(told) > 1 and output is not Output.WIDE:
+            many = f"Looked at {len(told)} things; -o wide names them"
+            tell(out, msgspec.structs.replace(told[0], title=many, detail=""))
+            continue
+        for moment in told:
+            tell(out, moment)
     if incident.approval and incident.approval.outcome is None and not incident.state.final:
         out.print(
             Text(f"\nWaiting for your word ({client.left(incident.approval.expires_at)} left): ", "yellow"),
@@ -185,10 +195,15 @@ def plan_text(plan: Plan) -> Text:
     return text
 
 
+def _is_look(moment: Moment) -> bool:
+    return moment.type == "tool-called" and moment.tone == "work"
+
+
 def tell(out: Console, moment: Moment) -> None:
     """One line of a timeline, and its detail."""
     line = Text.assemble(
-        (f"{moment.at.astimezone():%H:%M:%S}  ", "dim"), (moment.title, client.TONES.get(moment.tone, "default"))
+        (f"{moment.at.astimezone():%H:%M:%S}  ", "dim"),
+        (shorten(moment.title, 200, placeholder=" …"), client.TONES.get(moment.tone, "default")),
     )
     why = " · ".join(part for part in (moment.detail, f"because {moment.why}" if moment.why else "") if part)
     out.print(line.append(f"  {why}", "dim") if why else line, soft_wrap=True)
@@ -199,8 +214,13 @@ def _follow(api: Api, incident_id: str) -> None:
     out = client.console()
     out.print(_heading(incident))
     try:
+        looking = False
         for moment in api.moments(incident.id):
-            tell(out, moment)
+            if not _is_look(moment):
+                tell(out, moment)
+            elif not looking:
+                tell(out, msgspec.structs.replace(moment, title="Looking at objects, events and logs", detail=""))
+            looking = _is_look(moment)
     except KeyboardInterrupt:
         return
 

@@ -1,6 +1,6 @@
 """The console: server-rendered pages, kept fresh by server-sent events, and one form that answers approvals."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated
@@ -21,8 +21,7 @@ from serve.pages import Pages
 from serve.problems import Unauthorized, problem_of
 from serve.security import COOKIE, Caller, Sessions, caller_of, check_csrf, same, within_rate
 from serve.sse import HEARTBEAT, event, stream
-from serve.timeline import Moment, moment_of
-from serve.views import page_of
+from serve.views import happenings, page_of
 
 router = APIRouter(default_response_class=Response)
 
@@ -144,7 +143,7 @@ async def incident_page(edge: TheEdge, caller: Visitor, pages: ThePages, inciden
         now=edge.clock.now(),
         csrf=caller.csrf,
         page=page_of(incident),
-        moments=_newest_first(entry for entry in entries if entry.seq <= incident.seq),
+        happenings=happenings(entry for entry in entries if entry.seq <= incident.seq),
         live=not incident.state.final,
         judgement=None,
     )
@@ -180,12 +179,8 @@ async def _update(edge: Edge, caller: Caller, pages: Pages, incident_id: Inciden
     now = edge.clock.now()
     page = page_of(await edge.journal.read(incident_id))
     state = pages.text("_state.html", now=now, csrf=caller.csrf, page=page, judgement=None)
-    moments = pages.text("_moments.html", now=now, moments=_newest_first(batch))
+    moments = pages.text("_moments.html", now=now, happenings=happenings(batch))
     return f'{moments}<hx-partial hx-target="#state" hx-swap="innerMorph">{state}</hx-partial>'
-
-
-def _newest_first(entries: Iterable[Entry]) -> tuple[Moment, ...]:
-    return tuple(moment_of(entry) for entry in entries)[::-1]
 
 
 @router.post("/incidents/{incident_id}/answer", dependencies=[Depends(within_rate)])

@@ -12,7 +12,7 @@ from midwatch.domain.incidents import Incident
 from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import Severity
 from serve.dependencies import Subsystem
-from serve.views import diff_lines, stages_of
+from serve.views import diff_lines, headline, stages_of
 from tests.unit.edge import scenes
 from tests.unit.edge.conftest import House, Opener
 
@@ -218,6 +218,29 @@ async def test_what_ended_by_itself_claims_no_fix(house: House) -> None:
     ended = ev.Resolved(reason=Reason.SIGNALS_CLEARED, detail="It recovered.")
     incident = await scenes.told(house.store.journal, ONE, scenes.opened(), scenes.diagnosed(), [ended])
     assert [stage.status for stage in stages_of(incident)] == ["done", "done", "todo", "todo", "todo", "todo", "done"]
+
+
+async def test_looks_in_a_row_are_told_together_and_failed_ones_apart(
+    house: House, browser: httpx2.AsyncClient
+) -> None:
+    def look(number: int, *, ok: bool = True) -> ev.ToolCalled:
+        reason = Reason.EVIDENCE_GATHERED
+        return ev.ToolCalled(
+            reason=reason, call_id=f"c{number}", tool="list", input=f"kind {number}", output="[]", ok=ok
+        )
+
+    looks: list[ev.AnyEvent] = [*map(look, range(20)), look(20, ok=False), look(21)]
+    await scenes.told(house.store.journal, ONE, scenes.opened(), looks)
+    page = (await browser.get(f"/incidents/{ONE}")).text
+    assert "Looked at 20 things" in page
+    assert page.index("kind 0</span>") < page.index("kind 19</span>"), "in the order they were made"
+    assert "it failed" in page
+    assert page.count('id="entry-') == 5
+
+
+def test_a_headline_is_cut_between_words() -> None:
+    assert headline("short") == "short"
+    assert headline("word " * 100, 20) == "word word word …"
 
 
 def test_a_diff_is_told_line_by_line() -> None:
