@@ -178,7 +178,7 @@ def _changes(incident: Incident, event: ev.AnyEvent, at: datetime) -> dict[str, 
             started = {"attempts": incident.attempts + 1}
             return started | (_state(State.INVESTIGATING, event) if incident.state is State.OPEN else {})
         case ev.ReportMade():
-            return {"report": event.diagnosis}
+            return {"report": event.diagnosis, "title": event.diagnosis.title or incident.title}
         case ev.PlanProposed():
             planned = {"plan": event.plan, "digest": event.digest, "verdict": event.verdict, "approval": None}
             return planned | {"planned_report": incident.report} | _state(State.PROPOSED, event)
