@@ -8,7 +8,7 @@ from midwatch.domain import events as ev
 from midwatch.domain.approvals import ApprovalOutcome
 from midwatch.domain.errors import Invalid
 from midwatch.domain.incidents import Execution, Incident, Phase, StepRecord
-from midwatch.domain.playbooks import Plan
+from midwatch.domain.playbooks import Plan, Verdict, VerdictKind, plan_digest
 from midwatch.domain.reasons import Reason
 
 
@@ -135,3 +135,10 @@ def voided(incident: Incident, reason: Reason, sentence: str) -> list[ev.AnyEven
     if reason is not Reason.SIGNALS_CLEARED:
         events.append(ev.Escalated(reason=reason, detail=sentence))
     return events
+
+
+def stood_down(plan: Plan, sentence: str) -> ev.PlanProposed:
+    """A plan that policy let run alone, and that nothing calls for any more: kept in view, not carried out."""
+    reason = Reason.SIGNALS_CLEARED
+    verdict = Verdict(kind=VerdictKind.REFUSE, rule=reason, sentence=sentence)
+    return ev.PlanProposed(reason=reason, plan=plan, digest=plan_digest(plan), verdict=verdict)

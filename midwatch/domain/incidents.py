@@ -21,6 +21,10 @@ SETTLE = timedelta(seconds=5)
 """How long all signals must stay cleared before an incident that nobody acts on counts as over."""
 
 
+FLAPPING = 4
+"""How many episodes within one incident make it one that flaps."""
+
+
 class State(StrEnum):
     OPEN = "open"
     INVESTIGATING = "investigating"
@@ -67,6 +71,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     severity: Severity
     subject: ObjectRef
     title: str = ""
+    related: tuple[ObjectRef, ...] = ()
     active: bool = True
     count: int = 1
     first_at: datetime
@@ -128,6 +133,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rule: str = ""
     tier: Tier = Tier.SUPERVISED
     playbook: str = ""
+    notify: tuple[str, ...] = ()
     began_at: datetime | None = None
     opened_at: datetime | None = None
     updated_at: datetime | None = None
@@ -143,6 +149,19 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     approval: ApprovalRequest | None = None
     execution: Execution | None = None
     outcome: str = ""
+    into: IncidentId | None = None
+    reopened: int = 0
+
+    @property
+    def episodes(self) -> int:
+        """How often it broke: the most that one member did, or how often the whole was taken up again."""
+        return max([self.reopened + 1, *(member.count for member in self.members)])
+
+    @property
+    def headline(self) -> str:
+        """The title, and that it flaps where it does."""
+        flapping = f" (flapping: {self.episodes} times)" if self.episodes >= FLAPPING else ""
+        return f"{self.title}{flapping}"
 
     @property
     def active(self) -> tuple[Member, ...]:
@@ -196,6 +215,11 @@ def _changes(incident: Incident, event: ev.AnyEvent, at: datetime) -> dict[str, 
             return {"execution": execution} | _state(State.ACTING, event)
         case ev.Resolved() | ev.Escalated() | ev.Closed():
             return _ended(incident, event, at)
+        case ev.Adopted():
+            members = tuple(msgspec.structs.replace(member, active=False) for member in incident.members)
+            return _ended(incident, event, at) | {"members": members, "into": event.into}
+        case ev.Reopened():
+            return _reopened(incident, event)
         case ev.ToolCalled():
             return {}
         case _:
@@ -203,7 +227,19 @@ def _changes(incident: Incident, event: ev.AnyEvent, at: datetime) -> dict[str, 
 
 
 def _opened(event: ev.IncidentOpened, at: datetime) -> dict[str, object]:
-    names = ("key", "cluster", "condition", "severity", "title", "subject", "owner", "rule", "tier", "playbook")
+    names = (
+        "key",
+        "cluster",
+        "condition",
+        "severity",
+        "title",
+        "subject",
+        "owner",
+        "rule",
+        "tier",
+        "playbook",
+        "notify",
+    )
     copied = {name: getattr(event, name) for name in names}
     return copied | {"opened_at": at, "began_at": event.began_at or at} | _state(State.OPEN, event)
 
@@ -218,13 +254,15 @@ def _attached(incident: Incident, event: ev.SignalAttached, at: datetime) -> dic
         severity=event.severity,
         subject=event.subject,
         title=event.title,
+        related=event.related,
         count=known.count + 1 if known else 1,
         first_at=known.first_at if known else event.starts_at or at,
         last_at=at,
     )
     others = tuple(other for other in incident.members if other.identity != event.identity)
     approval = incident.approval
-    void = approval is not None and approval.outcome is ApprovalOutcome.VOID
+    stood_down = incident.verdict is not None and incident.verdict.rule == Reason.SIGNALS_CLEARED
+    void = stood_down or (approval is not None and approval.outcome is ApprovalOutcome.VOID)
     again = {"approval": None, "planned_report": None} if void and incident.execution is None else {}
     return {
         "members": (*others, member),
@@ -298,14 +336,23 @@ def _record(execution: Execution, record: StepRecord) -> dict[str, object]:
     return {"execution": msgspec.structs.replace(execution, steps=steps)}
 
 
-def _ended(incident: Incident, event: ev.Resolved | ev.Escalated | ev.Closed, at: datetime) -> dict[str, object]:
-    states = {ev.Resolved: State.RESOLVED, ev.Escalated: State.ESCALATED, ev.Closed: State.CLOSED}
-    state = states[type(event)]
+def _ended(
+    incident: Incident, event: ev.Resolved | ev.Escalated | ev.Closed | ev.Adopted, at: datetime
+) -> dict[str, object]:
+    states = {ev.Resolved: State.RESOLVED, ev.Escalated: State.ESCALATED}
+    state = states.get(type(event), State.CLOSED)
     changes = {"outcome": event.detail, "ended_at": at if state.final else None} | _state(state, event)
     if incident.approval is not None and incident.approval.outcome is None:
         # Nothing would follow from an answer any more: a question must not outlive what it was about.
         changes |= {"approval": _request(incident, outcome=ApprovalOutcome.VOID)}
     return changes
+
+
+def _reopened(incident: Incident, event: ev.Reopened) -> dict[str, object]:
+    """What was found out last time was true then; it is looked for, planned and asked anew."""
+    forgotten = ("ended_at", "cleared_at", "report", "planned_report", "plan", "digest", "verdict", "approval")
+    again = {"outcome": "", "attempts": 0, "reopened": incident.reopened + 1}
+    return dict.fromkeys(forgotten) | again | _state(State.OPEN, event)
 
 
 def _state(state: State, event: ev.Event) -> dict[str, object]:

@@ -17,6 +17,7 @@ from midwatch.domain.execution import (
     next_move,
     resources,
     step_key,
+    stood_down,
     told,
     undo_key,
     voided,
@@ -25,7 +26,7 @@ from midwatch.domain.ids import ExecutionId
 from midwatch.domain.incidents import Execution as Run
 from midwatch.domain.incidents import Incident, StepRecord, Work, decide
 from midwatch.domain.observed import Observed
-from midwatch.domain.playbooks import Check, PlanStep, Verdict, VerdictKind, plan_digest
+from midwatch.domain.playbooks import Check, PlanStep, plan_digest
 from midwatch.domain.policy import Context, refuse
 from midwatch.domain.reasons import Reason
 from midwatch.services.approvals import changed_since
@@ -41,7 +42,8 @@ _DOUBTS = 4
 """How often one run tries an act whose answer was lost, before it gives the claim back for a while."""
 _BLIND_LOOKS = 15
 """Looks in a row that may fail while verifying, before the claim is given back for a while."""
-_MAX_ATTEMPTS = 60
+_GIVE_UP = timedelta(minutes=30)
+"""How long a cluster may be out of reach in the middle of an execution, before a person is told."""
 
 
 class Execution:
@@ -77,19 +79,24 @@ class Execution:
         doubts = 0
         while any(item.work is Work.EXECUTE for item in decide(incident)):
             move = next_move(incident, fresh=fresh)
+            seq = incident.seq
             try:
                 await self._hold_resources(incident, held)
                 incident, fresh = await self._make(move, incident, held)
-                doubts = 0
+                doubts = doubts if incident.seq == seq else 0  # looking alone is no progress
             except Later as later:
                 await held.give_back(later.seconds, later.why)
                 return incident
             except Transient as error:
                 fresh, doubts = False, doubts + 1
                 log.warning("in doubt, observing first", extra={"incident": incident.id, "move": move.step})
-                if doubts >= _DOUBTS:
-                    return await self._patient(incident, held, move, error)
-                await self._clock.sleep(min(error.retry_in, self._pace.poll_s) * doubts)
+                if doubts < _DOUBTS:
+                    await self._clock.sleep(min(error.retry_in, self._pace.poll_s) * doubts)
+                elif self._out_of_reach_too_long(incident):
+                    incident = await self._hand_over(incident, held, move, error)
+                else:
+                    await held.give_back(min(30.0, error.retry_in * held.claim.attempt), error.message)
+                    return incident
         await self._free_resources(incident)
         return incident
 
@@ -146,12 +153,8 @@ class Execution:
         if not plan_digest(plan) == incident.digest == asked:
             return voided(incident, Reason.PLAN_SUPERSEDED, "The plan is not the one that was approved.")
         if not incident.active:
-            if incident.approval is not None:
-                return voided(incident, Reason.SIGNALS_CLEARED, "Nothing fires any more: there is nothing to do.")
-            sentence = "Nothing fires any more: there is nothing to do."
-            stand_down = Verdict(kind=VerdictKind.REFUSE, rule=Reason.SIGNALS_CLEARED, sentence=sentence)
-            reason = Reason.SIGNALS_CLEARED
-            return [ev.PlanProposed(reason=reason, plan=plan, digest=plan_digest(plan), verdict=stand_down)]
+            calm = "Nothing fires any more: there is nothing to do."
+            return voided(incident, Reason.SIGNALS_CLEARED, calm) or [stood_down(plan, calm)]
         if changed := await changed_since(plan, self._live):
             return voided(incident, Reason.TARGET_CHANGED, f"Not carried out: {changed}.")
         confidence = incident.report.confidence if incident.report else 0.0
@@ -322,11 +325,11 @@ class Execution:
             except Conflict:
                 incident = await self._journal.read(incident.id)
 
-    async def _patient(self, incident: Incident, held: HeldClaim, move: Move, error: Transient) -> Incident:
-        """The cluster cannot be reached: come again later, or tell people when that went on for too long."""
-        if held.claim.attempt < _MAX_ATTEMPTS:
-            await held.give_back(min(30.0, error.retry_in * held.claim.attempt), error.message)
-            return incident
+    def _out_of_reach_too_long(self, incident: Incident) -> bool:
+        began = incident.execution.started_at if incident.execution else incident.updated_at
+        return began is not None and self._clock.now() - began >= _GIVE_UP
+
+    async def _hand_over(self, incident: Incident, held: HeldClaim, move: Move, error: Transient) -> Incident:
         detail = f"{move.step} of step {move.index + 1} could not be completed: {error.message}. {told(incident)}"
         return await self._write(incident, held, ev.Escalated(reason=Reason.ATTEMPTS_EXHAUSTED, detail=detail))
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from midwatch.adapters.catalog.playbooks import load_playbooks
+from midwatch.adapters.store.stores import Stores
 from midwatch.domain import events as ev
 from midwatch.domain.approvals import Choice, Click
 from midwatch.domain.diagnosis import Diagnosis
@@ -29,10 +30,13 @@ TIMEOUT = timedelta(minutes=5)
 class Bench:
     """Everything one remediation needs, with a policy that can be replaced."""
 
-    def __init__(self, cluster: FakeCluster | None = None, policy: Policy | None = None) -> None:
+    def __init__(
+        self, cluster: FakeCluster | None = None, policy: Policy | None = None, store: Stores | None = None
+    ) -> None:
         self.cluster = cluster or FakeCluster()
         self.policy = policy or Policy(cooldown_s=0.0)
-        self.clock, self.ids, self.store = HastyClock(), CountingIds(), MemoryStore()
+        self.clock, self.ids = HastyClock(), CountingIds()
+        self.store: Stores | MemoryStore = store or MemoryStore()
         self.pace = Pace()
 
     def current(self) -> Policy:

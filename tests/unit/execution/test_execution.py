@@ -7,6 +7,7 @@ import pytest
 from midwatch.domain import events as ev
 from midwatch.domain.errors import ClaimLost, Permanent, Refused, Transient
 from midwatch.domain.incidents import Incident, State, Work
+from midwatch.domain.playbooks import Verdict, VerdictKind
 from midwatch.domain.policy import Policy
 from midwatch.domain.reasons import Reason
 from midwatch.services.effects import ActionCall, Outcome
@@ -97,6 +98,25 @@ async def test_what_was_void_is_planned_anew_when_it_fires_again() -> None:
     assert await bench.due(Work.PLAN)
 
 
+async def test_what_may_run_alone_stands_down_when_nothing_fires_and_comes_back_when_it_does() -> None:
+    bench = Bench()
+    incident = await bench.planned(await bench.incident())
+    assert incident.plan is not None
+    assert incident.digest is not None
+    alone = Verdict(kind=VerdictKind.AUTO, rule=Reason.LOW_RISK_ALLOWED, sentence="LOW")
+    allowed = ev.PlanProposed(
+        reason=Reason.PLAYBOOK_COMPILED, plan=incident.plan, digest=incident.digest, verdict=alone
+    )
+    incident = await bench.store.journal.append(incident, [allowed], at=bench.clock.now(), by="test")
+    claim = await bench.claim(Work.EXECUTE)
+    await bench.clears(incident)
+    incident = await bench.execution.run(claim)
+    assert not bench.cluster.mutations
+    assert not await bench.due(Work.EXECUTE)
+    await bench.fires(incident)
+    assert await bench.due(Work.PLAN)
+
+
 async def test_a_target_changed_after_the_approval_stops_it() -> None:
     bench = Bench()
     await bench.approved(await bench.incident())
@@ -170,6 +190,22 @@ async def test_a_cluster_that_stays_away_is_tried_again_later() -> None:
     bench.clock.advance(60)
     incident = await bench.executed()
     assert incident.state is State.RESOLVED
+
+
+async def test_a_cluster_that_stays_away_too_long_is_told_to_people() -> None:
+    bench = Bench()
+    await bench.approved(await bench.incident())
+
+    def away(what: str) -> None:
+        if what == "before act":
+            raise Transient("the API server is away")
+
+    bench.cluster.on_call = away
+    incident = await bench.executed()
+    bench.clock.advance(31 * 60)
+    incident = await bench.executed()
+    assert (incident.state, incident.reason) == (State.ESCALATED, Reason.ATTEMPTS_EXHAUSTED)
+    assert "the API server is away" in incident.outcome
 
 
 async def test_a_zombie_changes_nothing_and_stops() -> None:

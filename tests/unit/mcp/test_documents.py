@@ -3,7 +3,7 @@
 import jsonpatch
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midwatch.adapters.mcp.faults import error_of, sentence
@@ -22,6 +22,7 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(values, st.sampled_from(["/spec/a", "/spec/a/b", "/spec/x~1y/z", "/spec/template"]), values)
 def test_a_patch_sets_the_field_and_the_key_and_nothing_else(old: object, pointer: str, new: object) -> None:
     spec = {"a": old} if not isinstance(old, dict) else old

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midwatch.adapters.catalog.playbooks import FolderPlaybooks, load_playbooks
@@ -137,6 +137,7 @@ def attempted(playbook: Playbook, seen: Observed, parameters: dict[str, str]) ->
         return refused
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     limit=st.integers(1, 64 * 1024).map(lambda size: f"{size}Mi"),
     factor=st.floats(0.1, 50, allow_nan=False).map(str) | st.sampled_from(["nan", "inf", "-1", "much"]),

@@ -135,17 +135,6 @@ class ClusterActions:
             await self._kube.evict(ObjectRef("Pod", meta["name"], meta["namespace"], meta["uid"]))
 
 
-class Rehearsals:
-    """Only the dry runs of :class:`ClusterActions`: for the process that plans, which has nothing to act with."""
-
-    def __init__(self, kube: Kube, clock: Clock) -> None:
-        self._actions = ClusterActions(kube, clock)
-
-    async def rehearse(self, call: ActionCall) -> Outcome:
-        """What the API server says would happen; nothing does."""
-        return await self._actions.rehearse(call)
-
-
 def _expect(call: ActionCall, live: Json) -> None:
     meta = live["metadata"]
     if meta["uid"] != call.ref.uid:
