@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 import ray
 from ray import serve as ray_serve
+from ray.exceptions import RayError
 from rich.console import Console
 from rich.markup import escape
 
@@ -33,7 +34,7 @@ from midwatch.telemetry import set_up_logging
 from midwatch.tokens import token_in
 
 log = logging.getLogger(__name__)
-out = Console(highlight=False)
+out = Console(highlight=False, soft_wrap=True)  # paths and commands are copied: they must stay on one line
 
 APPLICATION = "midwatch"
 _LEDGER_S = 2.0
@@ -101,7 +102,9 @@ def _refuse_taken_port(settings: Settings) -> None:
 
 def _start_ray(settings: Settings, dashboard: int, stack: ExitStack) -> None:
     if settings.ray_address:
-        ray.init(address=settings.ray_address, namespace=names.NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(
+            address=settings.ray_address, namespace=names.NAMESPACE, log_to_driver=False, logging_level=logging.ERROR
+        )
     else:
         # A short path: Ray puts unix sockets below it. Sessions of earlier runs are worth nothing, and never cleaned.
         home = settings.runtime_dir / "ray"
@@ -141,13 +144,21 @@ def _stop_ray() -> None:
 def _start_edge(settings: Settings) -> None:
     from serve.app import build  # the edge's own imports wait until Ray is up: they are then shared with the replica
 
-    ray_serve.start(http_options={"host": settings.host, "port": settings.port})
-    ray_serve.run(
-        build({"settings": settings}),
-        name=APPLICATION,
-        route_prefix="/",
-        logging_config={"enable_access_log": False, "log_level": "WARNING"},
-    )
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    try:
+        ray_serve.start(http_options={"host": settings.host, "port": settings.port})
+        ray_serve.run(
+            build({"settings": settings}),
+            name=APPLICATION,
+            route_prefix="/",
+            logging_config={"enable_access_log": False, "log_level": "WARNING"},
+        )
+    except (RayError, RuntimeError, TimeoutError) as error:
+        log.exception("the edge did not start")
+        first_line = str(error).partition("\n")[0]
+        raise Permanent(
+            f"the HTTP edge did not start ({first_line}); start again, logs are in {settings.log_dir}"
+        ) from error
 
 
 async def _stay(house: House, ledger: Ledger, dashboard: int, token: str, fresh: bool, began: float) -> None:

@@ -33,7 +33,7 @@ def ray_environment(settings: Settings) -> dict[str, str]:
         "RAY_worker_niceness": "0",
         "RAY_memory_monitor_refresh_ms": "0",  # it kills small control actors on a full laptop
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "2",
-        # A dead proxy is replaced after three failed checks, and fails them at once. The time they may take is generous:
+        # A dead proxy fails its checks at once, and is replaced after three. Those of a live one may take their time:
         # on a busy machine a proxy answers late, and one given up on while it starts makes the whole start fail.
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.5",
         "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "5",
