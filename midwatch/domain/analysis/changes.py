@@ -58,10 +58,12 @@ def latest_change(view: ClusterView, finding: Finding, now: datetime) -> Change 
     tag = newest.metadata.labels.get("pod-template-hash") or newest.name.removeprefix(f"{workload.name}-")
     pods = view.pods_of(workload)
     failing = [pod for pod in pods if not _ready(pod)]
-    guilty = len(dated) > 1 and bool(failing) and all(template_hash(pod) == tag for pod in failing)
     older = dated[-2][1] if len(dated) > 1 else None
+    restart = older is not None and _restarted(newest, older)
+    guilty = older is not None and not restart and bool(failing) and all(template_hash(pod) == tag for pod in failing)
     images = _new_images(newest, older)
     revision = newest.metadata.annotations.revision
+    done = "made by a restart" if restart else "rolled out"
     what = f", which brought {', '.join(images)}" if images else ""
     return Change(
         workload=workload.ref,
@@ -70,9 +72,16 @@ def latest_change(view: ClusterView, finding: Finding, now: datetime) -> Change 
         previous=older is not None,
         guilty=guilty,
         images=images,
-        sentence=f"Revision {revision or 'newest'} was rolled out {_ago(now - at)} before this look{what}",
+        sentence=f"Revision {revision or 'newest'} was {done} {_ago(now - at)} before this look{what}",
         evidence=shown(newest, "metadata.creationTimestamp", f"revision {revision}, {at.isoformat()}"),
     )
+
+
+def _restarted(newest: ReplicaSet, older: ReplicaSet) -> bool:
+    """Whether the newest revision is the one before, only restarted: then going back to it changes nothing."""
+    now, then = newest.spec.template, older.spec.template
+    stamp = now.metadata.annotations.restarted_at
+    return bool(stamp) and stamp != then.metadata.annotations.restarted_at and now.spec == then.spec
 
 
 def _number(item: ReplicaSet) -> int:

@@ -11,6 +11,7 @@ from midwatch.domain.objects.workloads import (
     ReplicaSet,
     StatefulSet,
 )
+from midwatch.domain.refs import ObjectRef
 
 _SCALABLE = ("Deployment", "ReplicaSet", "StatefulSet", "ReplicationController")
 _UNSCALABLE = ("Pod", "DaemonSet", "Job", "CronJob", "Service", "ConfigMap", "Node", "Ingress")
@@ -35,6 +36,8 @@ def autoscaler(look: Look, item: HorizontalPodAutoscaler) -> None:
             f"Its target {target.kind} {target.name} is not found.",
             evidence=[shown(item, "spec.scaleTargetRef", f"{target.kind}/{target.name}")],
         )
+    scaled = look.view.get(target.kind, item.namespace, target.name)
+    owners = (scaled.ref,) if scaled else None  # what an autoscaler cannot do is trouble of what it scales
     active = condition(item.status.conditions, "ScalingActive")
     if able is not None and able.status == "False":
         look.report(
@@ -42,6 +45,7 @@ def autoscaler(look: Look, item: HorizontalPodAutoscaler) -> None:
             item,
             f"It cannot scale its target ({able.reason or 'no reason given'}).",
             since=able.last_transition_time,
+            owners=owners,
             evidence=[shown(item, "status.conditions[AbleToScale]", f"{able.reason} {able.message}")],
         )
     elif active is not None and active.status == "False" and active.reason != "ScalingDisabled":
@@ -50,9 +54,10 @@ def autoscaler(look: Look, item: HorizontalPodAutoscaler) -> None:
             item,
             f"It has no metrics to scale by ({active.reason or 'no reason given'}).",
             since=active.last_transition_time,
+            owners=owners,
             evidence=[shown(item, "status.conditions[ScalingActive]", f"{active.reason} {active.message}")],
         )
-    _at_maximum(look, item)
+    _at_maximum(look, item, owners)
     _requests(look, item)
 
 
@@ -61,7 +66,7 @@ def _absent(look: Look, item: HorizontalPodAutoscaler) -> bool:
     return look.view.sees(target.kind) and look.view.get(target.kind, item.namespace, target.name) is None
 
 
-def _at_maximum(look: Look, item: HorizontalPodAutoscaler) -> None:
+def _at_maximum(look: Look, item: HorizontalPodAutoscaler, owners: tuple[ObjectRef, ...] | None) -> None:
     limited = condition(item.status.conditions, "ScalingLimited")
     if limited is not None and limited.status == "True" and limited.reason == "TooManyReplicas":
         look.report(
@@ -69,6 +74,7 @@ def _at_maximum(look: Look, item: HorizontalPodAutoscaler) -> None:
             item,
             f"It runs {item.status.current_replicas} replicas, the limit is {item.spec.max_replicas}; it wants more.",
             since=limited.last_transition_time,
+            owners=owners,
             evidence=[shown(item, "status.conditions[ScalingLimited]", f"{limited.reason} {limited.message}")],
         )
 
@@ -113,11 +119,13 @@ def budget(look: Look, item: PodDisruptionBudget) -> None:
 def _blocked(look: Look, item: PodDisruptionBudget) -> None:
     status = item.status
     allowed = condition(status.conditions, "DisruptionAllowed")
+    tops = {look.view.top(pod) for pod in look.view.pods_selected(item.namespace, item.spec.selector or {})}
     labels = f" Pods expected have labels {item.spec.selector}." if item.spec.selector else ""
     look.report(
         "PDBBlocksDisruption",
         item,
         f"{status.current_healthy} pods are healthy, {status.desired_healthy} are needed: insufficient pods.{labels}",
         since=allowed.last_transition_time if allowed else None,
+        owners=tuple(tops) if len(tops) == 1 else None,
         evidence=[shown(item, "status.currentHealthy", status.current_healthy)],
     )

@@ -15,6 +15,7 @@ CATALOGUE = MappingProxyType({entry.id: entry for entry in ALL})
 """Every condition by id."""
 
 _CLASS_OF_OWNER = {
+    **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod"), "workload"),
     "Node": "node",
     "PersistentVolumeClaim": "volume",
     "PersistentVolume": "volume",
@@ -30,7 +31,8 @@ def condition(id_: str) -> Condition | None:
 def failure_class(finding: Finding) -> str:
     """What makes findings on one top owner one incident.
 
-    Where a node, a volume or a quota is the owner, it is the cause and its class counts, whatever the symptom was.
+    What the owner is decides: a Service without endpoints whose pods crash is part of the workload's trouble, and pods
+    that wait for a node, a volume or a quota are part of its.
     """
     entry = condition(finding.condition)
     return _CLASS_OF_OWNER.get(finding.top_owner.kind) or (entry.failure_class if entry else "workload")

@@ -2,10 +2,11 @@
 
 from midwatch.domain.conditions.look import Look, shown
 from midwatch.domain.conditions.templates import templates
-from midwatch.domain.objects.meta import Selector
+from midwatch.domain.conditions.workloads import common_cause
+from midwatch.domain.objects.meta import Base, Selector
 from midwatch.domain.objects.network import Endpoints, NetworkPolicy, PolicyPeer, Service
 from midwatch.domain.objects.pods import Pod
-from midwatch.domain.objects.workloads import Deployment, StatefulSet
+from midwatch.domain.objects.workloads import DaemonSet, Deployment, StatefulSet
 
 
 def service(look: Look, item: Service) -> None:
@@ -53,10 +54,11 @@ def _without_endpoints(look: Look, item: Service, selector: Selector, waiting: i
     if old is not None and old.metadata.annotations.leader:
         return  # kept for an election, not for traffic
     behind = look.view.pods_selected(item.namespace, item.spec.selector)
-    if not behind and look.live and _scaled_to_zero(look, item, selector):
-        return
+    workload = _workload(look, item, selector)
+    if not behind and isinstance(workload, Deployment | StatefulSet) and workload.spec.replicas == 0:
+        return  # somebody wants no pods behind this Service
     seen = [shown(item, "spec.selector", selector)]
-    if not behind and not waiting and look.view.sees("Pod") and look.view.count("Pod"):
+    if not behind and not waiting and workload is None and look.view.sees("Pod") and look.view.count("Pod"):
         look.report(
             "ServiceSelectorMismatch",
             item,
@@ -67,21 +69,28 @@ def _without_endpoints(look: Look, item: Service, selector: Selector, waiting: i
     unready = (
         f"{waiting or len(behind)} pods behind it are not ready" if waiting or behind else "no pods stand behind it"
     )
-    owner = look.view.top(behind[0]) if behind else None
+    owner = workload.ref if workload else (look.view.top(behind[0]) if behind else None)
+    cause = common_cause(look, workload) if workload else None
     look.report(
         "ServiceNoEndpoints",
         item,
         f"It has no ready endpoints, {unready}; expected labels are {selector}.",
         evidence=seen,
-        owners=(owner,) if owner else None,
+        owners=cause or ((owner,) if owner else None),
     )
 
 
-def _scaled_to_zero(look: Look, item: Service, selector: Selector) -> bool:
-    """Whether somebody wants no pods behind this Service."""
-    deployments = [each.spec for each in look.view.each(Deployment, item.namespace)]
-    sets = [each.spec for each in look.view.each(StatefulSet, item.namespace)]
-    return any(spec.replicas == 0 and selector.matches(spec.template.metadata.labels) for spec in (*deployments, *sets))
+def _workload(look: Look, item: Service, selector: Selector) -> Base | None:
+    """The workload that makes the pods this Service selects."""
+    view, space = look.view, item.namespace
+    for deployment in view.each(Deployment, space):
+        if selector.matches(deployment.spec.template.metadata.labels):
+            return deployment
+    for stateful in view.each(StatefulSet, space):
+        if selector.matches(stateful.spec.template.metadata.labels):
+            return stateful
+    daemons = view.each(DaemonSet, space)
+    return next((each for each in daemons if selector.matches(each.spec.template.metadata.labels)), None)
 
 
 def _against_templates(look: Look, item: Service, selector: Selector) -> None:

@@ -42,7 +42,7 @@ def deployment(look: Look, item: Deployment) -> None:
             f"{status.available_replicas} available. The deadline was exceeded.",
             since=progressing.last_transition_time or progressing.last_update_time,
             evidence=[_seen(item, progressing)],
-            owners=_common_cause(look, item),
+            owners=common_cause(look, item),
         )
     _generation(look, item, item.metadata.generation, status.observed_generation)
     if item.spec.paused and status.updated_replicas and status.updated_replicas < status.replicas:
@@ -78,13 +78,13 @@ def _replicas(look: Look, item: Deployment, progressing: StatusCondition | None)
         f"Only {status.available_replicas} of {wanted} wanted replicas are available.",
         since=since,
         evidence=[*seen, *([_seen(item, available)] if available else [])],
-        owners=_common_cause(look, item),
+        owners=common_cause(look, item),
         severity=Severity.CRITICAL if wanted and not status.available_replicas and available is not None else None,
     )
 
 
-def _common_cause(look: Look, item: Base) -> tuple[ObjectRef, ...] | None:
-    """The node, claim or quota that all missing pods of a workload wait for; ``None`` where there is no single one."""
+def common_cause(look: Look, item: Base) -> tuple[ObjectRef, ...] | None:
+    """The node, claim or quota all missing pods of a workload wait for; ``None`` where there is no single one."""
     causes: set[ObjectRef] = set()
     for pod in look.view.pods_of(item):
         ready = condition(pod.status.conditions, "Ready")
@@ -159,7 +159,7 @@ def stateful_set(look: Look, item: StatefulSet) -> None:
             f"Only {status.ready_replicas} of {wanted} wanted replicas are ready and available.",
             since=_unready_since(look, item),
             evidence=[shown(item, "status.readyReplicas", status.ready_replicas)],
-            owners=_common_cause(look, item),
+            owners=common_cause(look, item),
         )
     stuck = status.update_revision and status.current_revision != status.update_revision
     if stuck and short and status.updated_replicas < wanted:
@@ -204,7 +204,7 @@ def daemon_set(look: Look, item: DaemonSet) -> None:
             f"{status.current_number_scheduled} are scheduled.",
             since=_unready_since(look, item),
             evidence=[shown(item, "status.numberReady", status.number_ready)],
-            owners=_common_cause(look, item),
+            owners=common_cause(look, item),
         )
     if status.number_misscheduled:
         look.report(

@@ -135,7 +135,12 @@ class PodSpec(Part, frozen=True):
     active_deadline_seconds: int | None = None
 
 
+class TemplateAnnotations(Part, frozen=True):
+    restarted_at: str = msgspec.field(name="kubectl.kubernetes.io/restartedAt", default="")
+
+
 class TemplateMeta(Part, frozen=True):
+    annotations: TemplateAnnotations = TemplateAnnotations()
     labels: dict[str, str] = msgspec.field(default_factory=dict)
 
 

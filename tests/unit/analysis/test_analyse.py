@@ -105,6 +105,17 @@ def test_a_guilty_rollout_is_taken_back_and_an_innocent_one_is_not() -> None:
     assert any("No rollout" in text for text in old.ruled_out)
 
 
+def test_a_restart_is_no_change_to_take_back() -> None:
+    newest = replica_set(revision=2, born=600)
+    older = replica_set("web-5c6f7d8b9f", revision=1, born=90_000)
+    newest["spec"]["template"] = {
+        "metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": ago(600)}},
+        "spec": older["spec"]["template"]["spec"],
+    }
+    told = diagnosis(DOWN, older, newest, pod(containers=(CRASHING,), unready_for=500))
+    assert told.playbook == "restart-workload"
+
+
 def test_a_first_revision_cannot_be_rolled_back() -> None:
     waiting = container(waiting={"reason": "ImagePullBackOff", "message": "manifest unknown"})
     told = diagnosis(DOWN, replica_set(born=600), pod(phase="Pending", containers=(waiting,)))

@@ -216,6 +216,23 @@ def test_services() -> None:
     assert ids(service(), healthy_pod()) == []  # nothing is known of its endpoints
 
 
+def test_what_hangs_on_a_workload_is_part_of_its_trouble() -> None:
+    crashing = pod(containers=(container(waiting={"reason": "CrashLoopBackOff"}, restarts=4),))
+    maxed = hpa(said("ScalingLimited", "True", "TooManyReplicas"))
+    findings = seen(
+        service(), slice_(0, 1), crashing, replica_set(), deployment(available=0, conditions=(UNAVAILABLE,)), maxed
+    )
+    assert {finding.condition for finding in findings} == {
+        "ServiceNoEndpoints",
+        "CrashLoopBackOff",
+        "DeploymentUnavailable",
+        "HPAAtMaximum",
+    }
+    assert {(finding.top_owner.path, failure_class(finding)) for finding in findings} == {
+        ("Deployment/shop/web", "workload")
+    }
+
+
 def test_a_service_of_a_workload_scaled_to_zero_is_meant_to_be_empty() -> None:
     assert live_ids(service(), slice_(0), deployment(wanted=0, available=0)) == []
 

@@ -62,7 +62,7 @@ def _broken(draw: st.DrawFn) -> Any:
 
 
 @given(st.lists(_broken(), max_size=4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_broken_objects_never_raise(items: list[Any]) -> None:
     parsed = parse_snapshot(items)
     view = ClusterView.of(parsed)
@@ -76,7 +76,7 @@ def test_broken_objects_never_raise(items: list[Any]) -> None:
     st.sampled_from(sorted(KINDS)),
     st.dictionaries(st.sampled_from(["spec", "status", "data", "rules", "webhooks"]), _JUNK),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_kind_with_any_content_is_read(kind: str, parts: dict[str, Any]) -> None:
     parsed = parse_object({"kind": kind, "metadata": {"name": "x"}, **parts})
     assert parsed is not None
