@@ -1,11 +1,15 @@
 """The edge as a Ray Serve application: ``serve.app:build``."""
 
+import asyncio
 from collections.abc import Mapping
 from functools import partial
 
 from fastapi import FastAPI
 from ray import serve as ray_serve
 
+from actors import names
+from actors.supervisor import Supervisor, start
+from midwatch.bootstrap.serving import prepare_schema
 from midwatch.settings import Settings, load_settings
 from serve.api import build_api
 from serve.production import open_edge
@@ -25,7 +29,12 @@ def create_api() -> FastAPI:
 def build(args: Mapping[str, object]) -> ray_serve.Application:
     """The Serve application. ``args`` is ``{"settings": Settings}``, or settings by name as a config file has them."""
     given = args.get("settings")
-    settings = given if isinstance(given, Settings) else load_settings(**args)
+    if isinstance(given, Settings):
+        settings = given
+    else:  # deployed by itself (`serve deploy`, KubeRay): nobody else has seen to the schema and the actors
+        settings = load_settings(**args)
+        asyncio.run(prepare_schema(settings))
+        start(Supervisor, settings, names.SUPERVISOR)
 
     def edge_api() -> FastAPI:  # a plain function without arguments: Ray takes anything else for an ASGI app
         return build_api(partial(open_edge, settings))

@@ -46,6 +46,8 @@ class Limits:
     poll_s: float = 0.4
     """How often a live stream looks for new entries."""
     heartbeat_s: float = 15.0
+    linger_s: float = 1800.0
+    """How long a page stays live after its incident is over, in case it fires again."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,14 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+from typing import Protocol
 
 from ray.exceptions import RayError
 
 from actors import clients, names
-from midwatch.bootstrap import Resources, prepare_resources
+from midwatch.bootstrap import prepare_resources
+from midwatch.bootstrap.serving import open_cache, shared_rate_limiter
 from midwatch.domain.errors import MidwatchError
 from midwatch.settings import Settings
 from midwatch.telemetry import Family, Metrics, exposition, set_up_logging
@@ -24,9 +26,9 @@ _HEALTH_KEPT_S = 1.0
 async def open_edge(settings: Settings) -> AsyncIterator[Edge]:
     """One replica's edge. The store may be away: requests then answer 503 until it is back."""
     set_up_logging("edge", level=settings.log_level, folder=settings.log_dir)
-    async with prepare_resources(settings, owner="edge") as resources:
+    async with prepare_resources(settings, owner="edge") as resources, open_cache(settings) as cache:
         metrics = Metrics()
-        probe = Probe(settings, resources)
+        probe = Probe(settings, (Part("store", resources.database, required=True), Part("redis", cache)))
         token = settings.api_token.get_secret_value() if settings.api_token else token_in(settings.token_file)[0]
         yield Edge(
             inbox=resources.stores.inbox,
@@ -39,7 +41,7 @@ async def open_edge(settings: Settings) -> AsyncIterator[Edge]:
             cluster=settings.clusters[0],
             health=probe.health,
             scrape=lambda: _scraped(metrics),
-            rate=LocalRateLimiter(),
+            rate=shared_rate_limiter(cache, LocalRateLimiter()),
             limits=Limits(
                 max_body_bytes=settings.max_body_bytes,
                 inbox_depth=settings.inbox_limit,
@@ -49,11 +51,36 @@ async def open_edge(settings: Settings) -> AsyncIterator[Edge]:
         )
 
 
+class Checked(Protocol):
+    """Something that can be asked whether it answers."""
+
+    async def health(self) -> None:
+        """Return when it does, raise ``Transient`` when it does not."""
+        ...
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the house that is no actor. ``required``: without it the edge takes no requests."""
+
+    name: str
+    checked: Checked
+    required: bool = False
+
+    async def look(self) -> Subsystem:
+        """How it stands now."""
+        try:
+            await self.checked.health()
+        except MidwatchError as error:
+            return Subsystem(name=self.name, ok=False, detail=str(error), required=self.required)
+        return Subsystem(name=self.name, ok=True, required=self.required)
+
+
 class Probe:
     """The health of every part, asked for at most once a second however many look."""
 
-    def __init__(self, settings: Settings, resources: Resources) -> None:
-        self._settings, self._resources = settings, resources
+    def __init__(self, settings: Settings, parts: Sequence["Part"]) -> None:
+        self._settings, self._parts = settings, tuple(parts)
         self._lock = asyncio.Lock()
         self._known: tuple[Subsystem, ...] = ()
         self._asked = 0.0
@@ -66,32 +93,9 @@ class Probe:
 
     async def _ask(self) -> tuple[Subsystem, ...]:
         expected = names.house(self._settings)
-        answers = await asyncio.gather(*(clients.health(name) for name in expected))
-        actors = (_subsystem(name, answer) for name, answer in zip(expected, answers, strict=True))
-        return (await self._store(), await self._sessions(), *actors)
-
-    async def _store(self) -> Subsystem:
-        try:
-            await self._resources.database.health()
-            return Subsystem(name="store", ok=True, required=True)
-        except MidwatchError as error:
-            return Subsystem(name="store", ok=False, detail=str(error), required=True)
-
-    async def _sessions(self) -> Subsystem:
-        """A socket that answers; only sessions pause without it."""
-        url = urlsplit(self._settings.redis_url.get_secret_value() if self._settings.redis_url else "")
-        try:
-            async with asyncio.timeout(1):
-                opening = (
-                    asyncio.open_unix_connection(url.path)
-                    if url.scheme == "unix"
-                    else asyncio.open_connection(url.hostname, url.port or 6379)
-                )
-                _, writer = await opening
-                writer.close()
-            return Subsystem(name="redis", ok=True)
-        except (OSError, TimeoutError) as error:
-            return Subsystem(name="redis", ok=False, detail=f"{type(error).__name__}: sessions pause")
+        answers = asyncio.gather(*(clients.health(name) for name in expected))
+        parts = await asyncio.gather(*(part.look() for part in self._parts))
+        return (*parts, *(_subsystem(*pair) for pair in zip(expected, await answers, strict=True)))
 
 
 def _subsystem(name: str, answer: dict[str, object] | None) -> Subsystem:

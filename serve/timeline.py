@@ -36,6 +36,9 @@ _WHY = {
     Reason.RULE_MATCHED: "a rule asks for it",
     Reason.JOINED_OPEN_INCIDENT: "it belongs to an incident that is open",
     Reason.FIRED_AGAIN: "it fired again",
+    Reason.CAUSE_IS_OPEN: "its cause has an open incident",
+    Reason.ADOPTED_BY_CAUSE: "it follows from another incident's cause",
+    Reason.REOPENED_IN_COOLDOWN: "it fired again soon after it was over",
     Reason.NO_REPORT_YET: "there was no report yet",
     Reason.EVIDENCE_UNAVAILABLE: "some evidence could not be had",
     Reason.BUILT_IN_ANALYSIS: "found without a model",
@@ -174,6 +177,10 @@ def _told_of_execution(event: ev.AnyEvent) -> tuple[str, str, str]:
             return "A person must take over", event.detail, "bad"
         case ev.Closed():
             return "Closed", event.detail, "good"
+        case ev.Adopted():
+            return "Counted with its cause from here on", f"{event.detail} (incident {event.into})".strip(), "info"
+        case ev.Reopened():
+            return "It fired again: taken up anew", "", "bad"
         case _:
             return type_of(event).replace("-", " ").capitalize(), "", "info"
 

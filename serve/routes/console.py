@@ -144,7 +144,6 @@ async def incident_page(edge: TheEdge, caller: Visitor, pages: ThePages, inciden
         csrf=caller.csrf,
         page=page_of(incident),
         happenings=happenings(entry for entry in entries if entry.seq <= incident.seq),
-        live=not incident.state.final,
         judgement=None,
     )
 
@@ -164,7 +163,7 @@ async def incident_live(
 
     async def events() -> AsyncIterator[bytes]:
         last = start
-        async for batch in follow(edge, incident.id, start):
+        async for batch in follow(edge, incident.id, start, linger_s=edge.limits.linger_s):
             if not batch:
                 yield HEARTBEAT
                 continue

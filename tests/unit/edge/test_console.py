@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from html import escape
 
 import httpx2
@@ -103,7 +104,6 @@ async def test_nothing_can_be_answered_once_it_is_decided(house: House, browser:
     assert "<form id=" not in page
     assert "Approved by console:operator" in page
     assert "Rolled back to revision 41; all pods are ready again." in page
-    assert "hx-sse:connect" not in page, "nothing more will happen"
 
 
 async def test_the_answer_is_told_on_the_page(house: House, browser: httpx2.AsyncClient) -> None:
@@ -175,6 +175,22 @@ async def test_the_live_page_brings_new_entries_and_the_state_they_lead_to(
     assert "event: end" in text
     resumed = await browser.get(f"/incidents/{ONE}/live", headers={"Last-Event-ID": "12"})
     assert ('id="entry-12"' in resumed.text, 'id="entry-13"' in resumed.text) == (False, True)
+
+
+async def test_a_page_sees_its_incident_taken_up_again(house: House, browser: httpx2.AsyncClient) -> None:
+    ended = ev.Resolved(reason=Reason.SIGNALS_CLEARED, detail="It recovered.")
+    incident = await scenes.told(house.store.journal, ONE, scenes.opened(), [ended])
+    reading = asyncio.create_task(browser.get(f"/incidents/{ONE}/live", params={"after": incident.seq}))
+    async with asyncio.timeout(2):
+        target = house.clock.at + timedelta(seconds=60)
+        while house.clock.at < target:
+            await asyncio.sleep(0)
+    again = [ev.Reopened(reason=Reason.REOPENED_IN_COOLDOWN), *scenes.diagnosed(), ended]
+    await scenes.carried_on(house.store.journal, incident, again)
+    text = (await asyncio.wait_for(reading, 2)).text
+    assert "taken up anew" in text
+    assert text.count('id="entry-') == len(again)
+    assert text.endswith("event: end\ndata: {}\n\n"), "in the end it lets go"
 
 
 async def test_the_board_is_sent_again_only_when_it_changed(house: House, opened: Opener) -> None:
