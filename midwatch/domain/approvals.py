@@ -100,8 +100,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 class World(msgspec.Struct, frozen=True, kw_only=True):
     """What must still be true when a click is judged.
 
-    ``asked`` is the request that is open on the incident now. ``changed`` says how the target differs from the plan
-    (empty: it does not). ``firing``: whether any signal of the incident still fires.
+    ``asked`` is the incident's present request (``None``: it has none, or is over). ``changed`` says how the target
+    differs from the plan (empty: it does not). ``firing``: whether any signal of the incident still fires.
     """
 
     asked: ApprovalId | None
@@ -134,11 +134,14 @@ def resolve(request: ApprovalRequest, click: Click, world: World, now: datetime)
 def _refused(request: ApprovalRequest, click: Click, world: World, now: datetime) -> Decision | None:
     if any(vote.user == click.user and vote.at == click.at and vote.choice == click.choice for vote in request.votes):
         return _again(request, click)
+    replaced = world.asked is not None and (world.asked != request.id or world.digest != request.digest)
+    if click.approval_id != request.id or replaced:
+        return Decision(kind=DecisionKind.STALE, sentence="This card is out of date: the plan was replaced.")
+    if world.asked is None and request.outcome in (None, ApprovalOutcome.VOID):
+        return Decision(kind=DecisionKind.STALE, sentence="This card is out of date: nothing is asked any more.")
     if request.outcome is not None:
         by = f" by {request.decided_by}" if request.decided_by else ""
         return Decision(kind=DecisionKind.ALREADY_DECIDED, sentence=f"Already {request.outcome}{by}.")
-    if click.approval_id != request.id or world.asked != request.id or world.digest != request.digest:
-        return Decision(kind=DecisionKind.STALE, sentence="This card is out of date: the plan was replaced.")
     if click.digest and click.digest != request.digest:
         return Decision(kind=DecisionKind.STALE, sentence="This card shows another plan than the one asked about now.")
     if request.approvers and click.user not in request.approvers:

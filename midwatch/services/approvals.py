@@ -5,6 +5,8 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+import msgspec
+
 from midwatch.domain import events as ev
 from midwatch.domain.approvals import (
     ApprovalOutcome,
@@ -121,6 +123,7 @@ class Approvals:
                 incident, request = await self._journal.find_approval(click.approval_id)
             except NotFound:
                 return Decision(kind=DecisionKind.STALE, sentence="There is no such question (any more).")
+            click = msgspec.structs.replace(click, approval_id=request.id)  # people may write a unique beginning
             now = self._clock.now()
             decision = resolve(request, click, await self._world(incident, request, click, now), now)
             events = _journalled(request, click, decision)

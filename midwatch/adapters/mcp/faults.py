@@ -9,6 +9,9 @@ _WORDS: dict[str, type[MidwatchError]] = {
     "rejected": Permanent,
 }
 
+_MISCALLED = ("Unknown tool", "validation error")
+"""What the SDK says before it runs anything: calling again in the same way will not help."""
+
 
 def sentence(error: MidwatchError) -> str:
     """What the tool answers: ``conflict: …``, ``right-missing: …``; fit for a model and for :func:`error_of`."""
@@ -25,4 +28,6 @@ def error_of(said: str, known_reasons: frozenset[str]) -> MidwatchError:
         return _WORDS[word](rest)
     if word in known_reasons:
         return Refused(word, rest)
+    if any(mark in said for mark in _MISCALLED):
+        return Permanent(f"the tool does not take this call: {said[:500]}")
     return Transient(f"the tool failed: {said[:500]}")

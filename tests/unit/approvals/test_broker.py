@@ -5,9 +5,11 @@ import contextlib
 
 import msgspec
 
+from midwatch.domain import events as ev
 from midwatch.domain.approvals import ApprovalOutcome, Choice, DecisionKind
 from midwatch.domain.errors import Transient
 from midwatch.domain.incidents import State, Work
+from midwatch.domain.playbooks import plan_digest
 from midwatch.domain.policy import Policy
 from midwatch.domain.reasons import Reason
 from tests.fakes.remedies import Bench
@@ -181,3 +183,33 @@ async def test_one_stuck_click_does_not_hold_up_the_others() -> None:
     outcome = await bench.store.clicks.outcome(rejecting.id)
     assert outcome is not None
     assert outcome[0] == DecisionKind.REJECTED
+
+
+async def test_a_beginning_of_the_id_will_do() -> None:
+    bench = Bench()
+    incident = await bench.asked(await bench.incident())
+    click = bench.answer(incident, Choice.APPROVE)
+    await bench.approvals.click(msgspec.structs.replace(click, approval_id=click.approval_id[:8]))
+    await bench.approvals.drain()
+    outcome = await bench.store.clicks.outcome(click.id)
+    assert outcome is not None
+    assert outcome[0] == DecisionKind.APPROVED
+
+
+async def test_the_card_of_a_replaced_plan_is_stale() -> None:
+    bench = Bench()
+    asked = await bench.asked(await bench.incident("OOMKilled"))
+    assert asked.plan is not None
+    assert asked.verdict is not None
+    other = msgspec.structs.replace(asked.plan, playbook_digest="edited")
+    better = ev.PlanProposed(
+        reason=Reason.PLAN_SUPERSEDED, plan=other, digest=plan_digest(other), verdict=asked.verdict
+    )
+    await bench.store.journal.append(asked, [better], at=bench.clock.now(), by="planner")
+    click = bench.answer(asked, Choice.APPROVE)
+    await bench.approvals.click(click)
+    await bench.approvals.drain()
+    outcome = await bench.store.clicks.outcome(click.id)
+    assert outcome is not None
+    assert outcome[0] == DecisionKind.STALE
+    assert not await bench.due(Work.EXECUTE)

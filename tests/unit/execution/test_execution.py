@@ -1,10 +1,12 @@
 """Execution over fakes: once, verified, undone if it did not help, and safe against a crash at every point."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 
 from midwatch.domain import events as ev
+from midwatch.domain.approvals import Choice
 from midwatch.domain.errors import ClaimLost, Permanent, Refused, Transient
 from midwatch.domain.incidents import Incident, State, Work
 from midwatch.domain.playbooks import Verdict, VerdictKind
@@ -14,7 +16,7 @@ from midwatch.services.effects import ActionCall, Outcome
 from midwatch.services.holding import Pace
 from midwatch.services.ports import LeaseState
 from tests.fakes.cluster import FakeCluster
-from tests.fakes.remedies import Bench
+from tests.fakes.remedies import TTL, Bench
 
 
 async def test_a_restart_is_done_once_and_verified() -> None:
@@ -237,6 +239,24 @@ async def test_a_busy_target_is_waited_for() -> None:
     bench.clock.advance(61)
     incident = await bench.executed()
     assert incident.state is State.RESOLVED
+
+
+async def test_many_incidents_on_one_deployment_make_one_change() -> None:
+    bench = Bench()
+    incidents = [await bench.incident() for _ in range(10)]
+    for _ in incidents:
+        await bench.planned(incidents[0])
+        asked = await bench.approvals.ask(await bench.claim(Work.ASK))
+        await bench.clicked(asked, Choice.APPROVE)
+    claims = await bench.store.work.claim([Work.EXECUTE], owner="me", now=bench.clock.now(), ttl=TTL, limit=10)
+    assert len(claims) == 10
+    await asyncio.gather(*(bench.execution.run(claim) for claim in claims))
+    bench.clock.advance(60)
+    for claim in await bench.store.work.claim([Work.EXECUTE], owner="me", now=bench.clock.now(), ttl=TTL, limit=10):
+        await bench.execution.run(claim)
+    ended = [await bench.store.journal.read(incident.id) for incident in incidents]
+    assert len(bench.cluster.mutations) == 1
+    assert sorted(incident.reason for incident in ended) == [Reason.ALL_STEPS_VERIFIED] + [Reason.TARGET_CHANGED] * 9
 
 
 async def test_a_target_rests_after_an_action() -> None:

@@ -135,6 +135,11 @@ def test_a_crash_of_a_tool_says_nothing_about_its_effect() -> None:
     assert isinstance(error_of("Error executing tool scale", frozenset(Reason)), Transient)
 
 
+@pytest.mark.parametrize("said", ["Unknown tool: reboot", "1 validation error for scaleArguments"])
+def test_a_wrong_call_is_not_tried_again(said: str) -> None:
+    assert isinstance(error_of(said, frozenset(Reason)), Permanent)
+
+
 @pytest.mark.parametrize("name", ["../secrets/x", "a/b", "..", "x" * 300])
 def test_names_cannot_leave_their_place(name: str) -> None:
     with pytest.raises(Invalid):
