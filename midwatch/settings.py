@@ -67,6 +67,10 @@ class Settings(BaseSettings):
     """kubeconfig context of the cluster to watch; empty: only the sandbox is watched."""
     in_cluster: bool = False
     """Watch the cluster this process runs in, by its service account."""
+    act_kubeconfig: Path | None = None
+    """kubeconfig of the acting identity, for the executor alone; unset: it acts with the identity that watches."""
+    act_context: str = ""
+    """Its context; empty: the current one of ``act_kubeconfig``, or ``context``."""
     cluster: str = ""
     """Name of the watched cluster in signals and incidents; empty: the context's name."""
     watch_namespaces: Annotated[tuple[str, ...], NoDecode] = ()

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
+from mcp import StdioServerParameters
+
 from midwatch.adapters.catalog.playbooks import FolderPlaybooks
 from midwatch.adapters.catalog.policy import FilePolicy
 from midwatch.adapters.mcp.connection import McpConnection
@@ -15,15 +17,22 @@ from midwatch.services.execution import Execution
 from midwatch.services.holding import Pace
 from midwatch.services.planning import Planning
 from midwatch.services.runtime import Bells
+from midwatch.settings import Settings
+
+
+def _full_server(settings: Settings) -> StdioServerParameters:
+    """Our full server, under the acting identity where one is given."""
+    if settings.act_kubeconfig is not None:
+        return server_parameters(settings.act_kubeconfig, settings.act_context, read_only=False)
+    context = settings.act_context or settings.context
+    return server_parameters(settings.kubeconfig, context, read_only=False, in_cluster=settings.in_cluster)
 
 
 @asynccontextmanager
 async def open_remediation(resources: Resources, bells: Bells) -> AsyncIterator[tuple[Planning, Execution]]:
     """Planning and execution. The server is connected to in the background: nothing waits for it but its calls."""
     settings = resources.settings
-    target = partial(
-        server_parameters, settings.kubeconfig, settings.context, read_only=False, in_cluster=settings.in_cluster
-    )
+    target = partial(_full_server, settings)
     journal, clock, by = resources.journal(bells), resources.clock, resources.owner
     policy = FilePolicy(settings.policy_file)
     connection = McpConnection("kubernetes-full", target)
