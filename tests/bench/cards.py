@@ -5,33 +5,36 @@ import time
 from tests.bench.figures import percentile, say
 from tests.fixtures.houses import RunningHouse, eventually
 
-_ROUNDS = 10
+_TARGETS = (
+    "payments/payment-api",
+    "shop/frontend",
+    "shop/cart",
+    "payments/fraud-check",
+    "platform/mail-relay",
+    "shop/search",
+    "shop/checkout",
+)
 
 
 def measure(house: RunningHouse) -> None:
-    """Break the workload, wait for its card, heal it, again."""
+    """Break one workload after another, each time from the request that breaks it to its card."""
     times = []
-    for _ in range(_ROUNDS):
+    for target in _TARGETS:
         asked = {item["id"] for item in _approvals(house)}
         began = time.monotonic()
-        house.sandbox("POST", "/sandbox/scenarios/crashloop")
+        house.cluster.breaks("crashloop", target)
         eventually(
             lambda known=asked: [item for item in _approvals(house) if item["id"] not in known],
             within_s=60,
-            what="card",
+            what=f"card for {target}",
             every_s=0.02,
         )
         times.append(time.monotonic() - began)
-        house.sandbox("DELETE", "/sandbox/scenarios/crashloop")
-        eventually(lambda: not [i for i in house.incidents() if not _over(i)], within_s=90, what="quiet house")
-    say("fault_to_card_p50", percentile(times, 0.5), "s", rounds=_ROUNDS)
-    say("fault_to_card_p95", percentile(times, 0.95), "s", rounds=_ROUNDS)
+    # The simulated kubelet lets a container live for a moment before it crashes, and counts in both figures.
+    say("fault_to_card_p50", percentile(times, 0.5), "s", faults=len(times))
+    say("fault_to_card_p95", percentile(times, 0.95), "s", faults=len(times))
 
 
 def _approvals(house: RunningHouse) -> list[dict[str, object]]:
     found: list[dict[str, object]] = house.get("/api/approvals?all=1")["approvals"]
     return found
-
-
-def _over(incident: dict[str, object]) -> bool:
-    return incident["state"] in ("resolved", "closed")
