@@ -91,8 +91,11 @@ class Reflector:
                 if not self._version:
                     await self._list(sink)
                 await self._watch(sink)
-                pause = BACKOFF_S  # the server ended the watch in its own time: go on from where it stood
-                continue
+                if time.monotonic() - began > 1.0:
+                    pause = BACKOFF_S  # the server ended the watch in its own time: go on from where it stood
+                    continue
+                wait = pause  # ended as soon as it was opened: go on, but do not hammer
+                pause = min(pause * 2, LONGEST_BACKOFF_S)
             except Gone:
                 self._version = ""
                 continue
@@ -183,9 +186,9 @@ class Reflector:
 
     def _hear(self, sink: Sink, line: bytes) -> None:
         try:
-            event = self._events.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
             event = self._events.decode(line.decode("utf-8", "replace"))
+        except msgspec.DecodeError as error:
+            raise Transient(f"API server: the watch of {self.resource.kind} sent no event ({error})") from error
         if event.type == "BOOKMARK":
             self._version = msgspec.json.decode(event.object, type=_Versioned).metadata.resource_version
             return

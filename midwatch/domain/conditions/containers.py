@@ -9,6 +9,7 @@ from midwatch.domain.conditions.look import Look, shown, told
 from midwatch.domain.diagnosis import Evidence
 from midwatch.domain.objects.meta import condition
 from midwatch.domain.objects.pods import ContainerStatus, Pod, Terminated
+from midwatch.domain.refs import Severity
 
 EXIT_CODES = {
     1: "a general error of the application",
@@ -128,7 +129,7 @@ def _crashing(look: Look, item: Pod, status: ContainerStatus, *, init: bool) -> 
     if state.waiting is not None and state.waiting.reason == "CrashLoopBackOff":
         _report_end(look, item, status, last or Terminated(), init=init, again=True)
         return True
-    if state.terminated is not None and bad(state.terminated):
+    if state.terminated is not None and state.terminated.exit_code != 0:
         again = status.restart_count > 0 and item.spec.restart_policy != "Never"
         _report_end(look, item, status, state.terminated, init=init, again=again)
         return True
@@ -152,16 +153,16 @@ def _outlived(look: Look, status: ContainerStatus, patience: timedelta, *, unkno
     """Whether the container has run longer than ``patience``; ``unknown`` is the answer where no time is given."""
     began = status.state.running.started_at if status.state.running else None
     age = look.age(began)
-    if began is None or age is None:
+    if began is None or (age is None and not look.live):
         return unknown
-    if age < patience:
+    if age is None or age < patience:  # live, a start in the future is a start just now by another clock
         look.again(began + patience)
         return False
     return True
 
 
 def bad(end: Terminated) -> bool:
-    """Whether an end counts as the container's own failure; a reboot of its node does not."""
+    """Whether an end that is past counts as the container's own failure; a reboot of its node does not."""
     if end.reason in ("Unknown", "ContainerStatusUnknown", "Completed"):
         return False
     return end.exit_code != 0 or end.reason in (
@@ -254,7 +255,8 @@ def unready(look: Look, item: Pod) -> None:
     since = ready.last_transition_time if ready else None
     if item.status.phase == "Pending":
         began = item.status.start_time or item.metadata.creation_timestamp
-        look.report("PodPending", item, "The pod is pending; neither scheduler nor kubelet says why.", since=began)
+        ageless = Severity.INFO if began is None and not look.live else None  # it may have been made this moment
+        look.report("PodPending", item, "The pod is pending and nobody says why.", since=began, severity=ageless)
         return
     if item.status.phase != "Running":
         return

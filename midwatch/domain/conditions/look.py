@@ -40,6 +40,8 @@ class Look:
     ) -> None:
         """A condition is seen on an object. Held back, to be looked at again, until it has lasted its ``hold_s``."""
         entry = CATALOGUE[id_]
+        if self.live and self.age(since) is None:
+            since = None  # clocks differ: whoever follows the cluster counts from when it saw this first
         if since is not None and entry.hold_s and (age := self.age(since)) is not None:
             ripe = timedelta(seconds=entry.hold_s)
             if age < ripe:
@@ -72,7 +74,7 @@ class Look:
     def within(self, at: datetime | None, window: timedelta) -> bool:
         """Whether an instant is no longer ago than ``window``; asks for another look when it will be."""
         age = self.age(at)
-        if at is None or age is None or age >= window:
+        if at is None or (age is None and not self.live) or (age is not None and age >= window):
             return False
         self.again(at + window)
         return True

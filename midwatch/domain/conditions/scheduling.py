@@ -63,7 +63,9 @@ def unscheduled(look: Look, item: Pod) -> bool:
             "SchedulingGated", item, f"It waits behind: {gates or 'a gate'}.", since=item.metadata.creation_timestamp
         )
         return True
-    refused = scheduled is not None and scheduled.status == "False"
+    refused = scheduled is not None and (
+        scheduled.status == "False" or (scheduled.status != "True" and scheduled.reason == "Unschedulable")
+    )
     events = look.warnings(item, "FailedScheduling")
     if not refused and not events:
         return False

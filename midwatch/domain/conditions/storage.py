@@ -4,6 +4,7 @@ import re
 
 from midwatch.domain.conditions.look import Look, shown, told
 from midwatch.domain.objects.cluster import PersistentVolume, PersistentVolumeClaim, StorageClass
+from midwatch.domain.refs import Severity
 
 _CLASS_GONE = re.compile(r"""(?i)storageclass\S* ['"]?[^'" ]+['"]? not found""")
 _WAITING = ("WaitForFirstConsumer", "WaitForPodScheduled")
@@ -46,7 +47,10 @@ def claim(look: Look, item: PersistentVolumeClaim) -> None:
             else "no volume fits it"
         )
         look.report("PVCPending", item, f"It stays pending: {why}.", since=since, evidence=seen)
-    elif look.view.pods_using(item) and not _awaits_consumer(look, item):
+    elif not look.view.pods_using(item):
+        if not look.live:  # binding waits for the first consumer in most clusters, and nobody is hurt meanwhile
+            look.report("PVCPending", item, "It is pending and no pod uses it.", evidence=seen, severity=Severity.INFO)
+    elif not _awaits_consumer(look, item):
         look.report(
             "PVCPending",
             item,

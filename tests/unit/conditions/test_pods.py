@@ -221,6 +221,8 @@ def test_a_pod_that_does_not_go_is_told_and_one_that_is_going_is_not() -> None:
         return item
 
     assert live_ids(going(10)) == []
+    assert live_ids(going(-3600)) == []  # an hour of grace
+    assert ids(going(-3600)) == []
     assert live_ids(going(300)) == ["PodStuckTerminating"]
 
 
@@ -242,3 +244,13 @@ def test_a_remnant_of_an_older_revision_is_no_trouble() -> None:
     sets = [replica_set("web-5c6f7d8b9f"), replica_set(revision=2)]
     assert ids(old, *new, *sets, deployment()) == []
     assert "CrashLoopBackOff" in ids(old, *sets, deployment(available=1))
+
+
+def test_a_clock_far_ahead_of_ours_is_no_reason_to_hurry() -> None:
+    """Times that lie in the future say nothing about age: then it counts when the watch saw it first."""
+    starting = pod(unready_for=-900, containers=(container(running={"startedAt": ago(-900)}),))
+    (finding,) = live(starting).findings
+    assert finding.condition == "PodNotReady"
+    assert finding.since is None
+    up = container(ready=True, running={"startedAt": ago(-900)}, restarts=6, last=CRASHED)
+    assert live_ids(pod(ready=True, containers=(up,))) == ["CrashLoopBackOff"]

@@ -290,6 +290,19 @@ async def test_a_state_without_a_beginning_must_last() -> None:
         assert world.store.said == [("firing", "GenerationNotObserved", "web")]
 
 
+async def test_a_cluster_whose_clock_is_ahead_gets_its_grace_all_the_same() -> None:
+    starting = pod(unready_for=-900, containers=(container(running={"startedAt": ago(-900)}),))
+    async with watching() as world:
+        world.put(starting)
+        world.all(KindState.SYNCED)
+        await world.settled()
+        assert world.store.accepted == []
+        world.clock.time += timedelta(seconds=200)
+        world.put(starting)
+        await world.until(lambda: world.store.accepted)
+        assert world.store.said == [("firing", "PodNotReady", POD)]
+
+
 @pytest.mark.parametrize("pods", [110])
 async def test_a_lost_node_and_its_pods_are_one_incident(pods: int) -> None:
     names = [f"web-7d9f8b6c5d-{number:05d}" for number in range(pods)]
