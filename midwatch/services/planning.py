@@ -24,6 +24,8 @@ from midwatch.services.runtime import Clock
 
 _FAILED = (Reason.UNDONE, Reason.UNDO_FAILED, Reason.VERIFY_FAILED, Reason.ACTION_FAILED, Reason.OUTCOME_UNKNOWN)
 _TRIES = 20
+_LOOKS = 10
+"""How many of an incident's own objects are looked at for the target of a plan: a storm has hundreds."""
 
 
 class Catalogue(Protocol):
@@ -132,30 +134,37 @@ class Planning:
 
     async def _resolve(self, incident: Incident, playbook: Playbook) -> Observed:
         """The live object that the playbook is for, within what this incident is about and nowhere else."""
-        own = [incident.owner, incident.subject, *(member.subject for member in incident.members)]
         known: dict[str, Observed | None] = {}
-        paths = {ref.path for ref in own}
         named = incident.report.subject if incident.report else None
-        if named is not None and named.name and named.path not in paths and named.kind in playbook.kinds:
-            seen = await self._look(named, known)
-            if seen is None or not any(owner.path in paths for owner in seen.owners):
-                raise Refused(
-                    Reason.TARGET_OUTSIDE_INCIDENT,
-                    f"The report points at {named}, which is not part of this incident: a person decides.",
-                )
-            return seen
-        first = [named] if named is not None and named.path in paths else []
-        refs = list(dict.fromkeys([*first, *own]))
-        for ref in refs:
+        own = list(dict.fromkeys((incident.owner, incident.subject, *(member.subject for member in incident.members))))
+        own.sort(key=lambda ref: named is None or ref.path != named.path)  # what the report points at comes first
+        if named is not None and named.kind in playbook.kinds and named.path not in {ref.path for ref in own}:
+            return await self._related(named, own, known)
+        for ref in own[:_LOOKS]:
             if ref.kind in playbook.kinds and (seen := await self._look(ref, known)) is not None:
                 return seen
-        for ref in refs:
-            seen = await self._look(ref, known)
-            for owner in seen.owners if seen else ():
-                if owner.kind in playbook.kinds and (found := await self._look(owner, known)) is not None:
-                    return found
+        for owner in [owner for ref in own[:_LOOKS] for owner in await self._owners(ref, known)]:
+            if owner.kind in playbook.kinds and (found := await self._look(owner, known)) is not None:
+                return found
         kinds = ", ".join(playbook.kinds)
         raise Refused(Reason.TARGET_GONE, f"{playbook.title} needs a {kinds}; this incident has none that exists.")
+
+    async def _related(self, named: ObjectRef, own: Sequence[ObjectRef], known: dict[str, Observed | None]) -> Observed:
+        """The object that a report points at, where it belongs to one of the incident's own or one of them to it."""
+        paths = {ref.path for ref in own}
+        seen = await self._look(named, known)
+        if seen is not None:
+            if any(owner.path in paths for owner in seen.owners):
+                return seen
+            for ref in own[:_LOOKS]:
+                if any(owner.path == named.path for owner in await self._owners(ref, known)):
+                    return seen
+        said = f"The report points at {named}, which is not part of this incident: a person decides."
+        raise Refused(Reason.TARGET_OUTSIDE_INCIDENT, said)
+
+    async def _owners(self, ref: ObjectRef, known: dict[str, Observed | None]) -> tuple[ObjectRef, ...]:
+        seen = await self._look(ref, known)
+        return seen.owners if seen is not None else ()
 
     async def _look(self, ref: ObjectRef, known: dict[str, Observed | None]) -> Observed | None:
         if ref.path not in known:

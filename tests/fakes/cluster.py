@@ -66,6 +66,8 @@ class FakeCluster:
     async def observe(self, ref: ObjectRef) -> Observed | None:
         self.on_call("before observe")
         found = self.seen if ref.path == WEB.path else None
+        if ref.kind == "Pod" and any(pod.name == ref.name for pod in self.seen.pods):
+            found = Observed(ref=msgspec.structs.replace(ref, uid=f"uid-{ref.name}"), owners=(WEB,))
         self.on_call("after observe")
         return found
 

@@ -74,6 +74,7 @@ class Bench:
         *,
         playbook: str = "",
         subject: ObjectRef = WEB,
+        owner: ObjectRef = WEB,
         parameters: dict[str, str] | None = None,
         tier: Tier = Tier.SUPERVISED,
         confidence: float = 0.9,
@@ -88,12 +89,12 @@ class Bench:
                 condition=condition,
                 severity=Severity.ERROR,
                 title="web is in trouble",
-                subject=WEB,
-                owner=WEB,
+                subject=owner,
+                owner=owner,
                 rule="test",
                 tier=tier,
             ),
-            self.firing(),
+            self.firing(owner),
             ev.ReportMade(
                 reason=Reason.BUILT_IN_ANALYSIS,
                 diagnosis=Diagnosis(
@@ -109,7 +110,7 @@ class Bench:
         ]
         return await self.store.journal.open(IncidentId(number), events, at=self.clock.now(), by="test")
 
-    def firing(self) -> ev.SignalAttached:
+    def firing(self, subject: ObjectRef = WEB) -> ev.SignalAttached:
         """The incident's one signal."""
         return ev.SignalAttached(
             reason=Reason.RULE_MATCHED,
@@ -119,7 +120,7 @@ class Bench:
             source="watch",
             condition="CrashLoopBackOff",
             severity=Severity.ERROR,
-            subject=WEB,
+            subject=subject,
         )
 
     async def clears(self, incident: Incident) -> Incident:

@@ -136,3 +136,18 @@ async def test_a_pod_leads_to_its_workload() -> None:
     incident = await bench.planned(incident)
     assert incident.plan is not None
     assert incident.plan.steps[0].target.ref == WEB
+
+
+@pytest.mark.parametrize("subject", [WEB, ObjectRef("Pod", "web-1", "shop")], ids=["its-owner", "itself"])
+async def test_an_incident_that_knows_only_a_pod_finds_its_workload(subject: ObjectRef) -> None:
+    bench = Bench()
+    incident = await bench.incident(owner=ObjectRef("Pod", "web-1", "shop"), subject=subject)
+    incident = await bench.planned(incident)
+    assert incident.plan is not None, incident.outcome
+    assert incident.plan.steps[0].target.ref == WEB
+
+
+async def test_a_pod_of_another_workload_leads_nowhere() -> None:
+    bench = Bench()
+    incident = await bench.planned(await bench.incident(owner=ObjectRef("Pod", "other-1", "shop")))
+    assert incident.reason is Reason.TARGET_OUTSIDE_INCIDENT
