@@ -7,9 +7,10 @@ from midwatch.domain.ids import IncidentId
 from midwatch.domain.incidents import Incident
 from midwatch.services.ports import IncidentSummary
 from serve.dependencies import Edge, Subsystem
-from serve.views import Board, board_of, tile_of
+from serve.views import Board, board_of, tile_of, urgency
 
-_ROWS = 60
+_MOST_OPEN = 1000
+_SHOWN, _PAST = 40, 8
 
 
 class Boards:
@@ -21,12 +22,16 @@ class Boards:
 
     async def read(self) -> Board:
         """The board as it stands."""
-        rows = await self._edge.journal.recent(limit=_ROWS)
-        opened = [row for row in rows if not row.state.final]
-        known = {row.id: await self._incident(row) for row in opened}
-        self._known = known
-        parts = await self._edge.health()
-        return board_of(tuple(tile_of(row, known.get(row.id)) for row in rows), parts)
+        journal = self._edge.journal
+        opened = sorted(await journal.recent(open_only=True, limit=_MOST_OPEN), key=urgency, reverse=True)
+        self._known = {row.id: await self._incident(row) for row in opened[:_SHOWN]}
+        past = [row for row in await journal.recent(limit=_SHOWN) if row.state.final][:_PAST]
+        return board_of(
+            tuple(tile_of(row, self._known.get(row.id)) for row in opened),
+            tuple(tile_of(row, None) for row in past),
+            await self._edge.health(),
+            shown=_SHOWN,
+        )
 
     async def _incident(self, row: IncidentSummary) -> Incident:
         incident = self._known.get(row.id)
@@ -55,7 +60,7 @@ class Boards:
 def _blind(shown: Board | None) -> Board:
     """What to show while the store is away: the last known incidents, and the truth about them."""
     store = Subsystem(name="store", ok=False, detail="away; it is being waited for", required=True)
-    blank = board_of((), (store,))
+    blank = board_of((), (), (store,))
     if shown is None:
         return blank
     return Board(
@@ -63,6 +68,7 @@ def _blind(shown: Board | None) -> Board:
         subline="What you see is the last that was known. Nothing accepted is lost.",
         tone="bad",
         open=shown.open,
+        more=shown.more,
         past=shown.past,
         parts=blank.parts,
     )

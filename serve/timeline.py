@@ -134,7 +134,7 @@ def _told_of_approval(event: ev.AnyEvent) -> tuple[str, str, str]:
             return "Waiting for a person's word", who_may(event.request), "ask"
         case ev.ApprovalVoted():
             word = {Choice.APPROVE: "approved", Choice.CONFIRM: "confirmed", Choice.REJECT: "rejected"}
-            return f"{event.vote.user} {word[event.vote.choice]}", "more is needed before anything is done", "ask"
+            return f"{event.vote.user} {word[event.vote.choice]}", "", "ask"
         case ev.ApprovalClosed():
             titles = {
                 ApprovalOutcome.APPROVED: ("Approved", "good"),

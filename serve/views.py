@@ -63,6 +63,7 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
     subline: str
     tone: str
     open: tuple[Tile, ...]
+    more: int
     past: tuple[Tile, ...]
     parts: tuple[Part, ...]
 
@@ -144,18 +145,29 @@ def tile_of(row: IncidentSummary, incident: Incident | None) -> Tile:
     )
 
 
-def board_of(tiles: tuple[Tile, ...], parts: tuple[Subsystem, ...]) -> Board:
-    """The front page. What waits for a person comes first, then the newest."""
-    opened = [tile for tile in tiles if tile.state not in (State.RESOLVED, State.CLOSED)]
-    opened.sort(key=lambda tile: (tile.state is State.AWAITING_APPROVAL, tile.id), reverse=True)
-    past = tuple(tile for tile in tiles if tile.state in (State.RESOLVED, State.CLOSED))[:8]
+def urgency(row: IncidentSummary) -> tuple[bool, str]:
+    """What is asked of a person stands before everything else, then what is newest (ids sort by time)."""
+    return row.state is State.AWAITING_APPROVAL, row.id
+
+
+def board_of(
+    opened: tuple[Tile, ...], past: tuple[Tile, ...], parts: tuple[Subsystem, ...], *, shown: int = 40
+) -> Board:
+    """The front page: all open incidents count, the first ``shown`` are shown."""
     ailing = tuple(part.name for part in parts if not part.ok)
-    headline, subline, tone = _headline(opened, ailing)
-    shown = tuple(Part(part.name, part.ok, part.detail[:200]) for part in parts)
-    return Board(headline=headline, subline=subline, tone=tone, open=tuple(opened), past=past, parts=shown)
+    text, subline, tone = _headline(opened, ailing)
+    return Board(
+        headline=text,
+        subline=subline,
+        tone=tone,
+        open=opened[:shown],
+        more=max(0, len(opened) - shown),
+        past=past,
+        parts=tuple(Part(part.name, part.ok, part.detail[:200]) for part in parts),
+    )
 
 
-def _headline(opened: list[Tile], ailing: tuple[str, ...]) -> tuple[str, str, str]:
+def _headline(opened: tuple[Tile, ...], ailing: tuple[str, ...]) -> tuple[str, str, str]:
     waiting = sum(tile.state is State.AWAITING_APPROVAL for tile in opened)
     escalated = sum(tile.state is State.ESCALATED for tile in opened)
     if waiting:

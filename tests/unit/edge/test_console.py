@@ -41,6 +41,18 @@ async def test_what_waits_for_a_person_comes_first_and_says_so(house: House, bro
     assert "answer within" in page
 
 
+async def test_a_question_is_never_lost_among_many_incidents(house: House, browser: httpx2.AsyncClient) -> None:
+    journal = house.store.journal
+    await scenes.told(journal, ONE, scenes.opened(), scenes.diagnosed(), scenes.asked())
+    for number in range(60):
+        await scenes.told(journal, f"0192f0a0-3333-7000-8000-{number:012}", scenes.opened(title=f"storm {number}"))
+    page = (await browser.get("/")).text
+    assert "1 fix waits for your word" in page
+    assert "Midwatch is on 60 others." in page
+    assert page.index("checkout keeps crashing") < page.index("storm 59")
+    assert "and 21 more" in page
+
+
 @pytest.mark.parametrize(
     ("chapters", "headline"),
     [
