@@ -16,7 +16,8 @@ from midwatch.adapters.system import SystemClock, SystemIds
 from midwatch.domain.signals import Signal, SignalStatus
 from midwatch.sandbox.api.faults import Fault
 from midwatch.sandbox.runtime import Sandbox, SandboxOptions, running_sandbox
-from midwatch.services.watching import KindState, Watching
+from midwatch.services.watch_ports import KindState
+from midwatch.services.watching import Watching
 
 pytestmark = pytest.mark.timeout(90)
 

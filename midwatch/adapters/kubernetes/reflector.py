@@ -12,7 +12,7 @@ from midwatch.adapters.kubernetes.client import ApiConnection, Forbidden, Gone
 from midwatch.domain.errors import MidwatchError, NotFound, Permanent, Transient
 from midwatch.domain.objects.meta import Base
 from midwatch.domain.objects.parse import KINDS, Reader
-from midwatch.services.watching import KindState, Sink
+from midwatch.services.watch_ports import KindState, Sink
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from midwatch.adapters.kubernetes.client import ApiConnection
 from midwatch.adapters.kubernetes.reflector import Reflector, Resource
-from midwatch.services.watching import Sink
+from midwatch.services.watch_ports import Sink
 
 _CLUSTER_WIDE = (
     Resource("Node", "/api/v1/nodes"),

@@ -12,7 +12,8 @@ import pytest
 from midwatch.domain.errors import Transient
 from midwatch.domain.objects import parse_object
 from midwatch.domain.signals import Signal, SignalStatus
-from midwatch.services.watching import KindState, Sink, Watching
+from midwatch.services.watch_ports import KindState, Sink
+from midwatch.services.watching import Watching
 from tests.unit.conditions.objects import (
     NOW,
     Json,
