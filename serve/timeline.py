@@ -36,9 +36,9 @@ _WHY = {
     Reason.RULE_MATCHED: "a rule asks for it",
     Reason.JOINED_OPEN_INCIDENT: "it belongs to an incident that is open",
     Reason.FIRED_AGAIN: "it fired again",
-    Reason.CAUSE_IS_OPEN: "its cause has an open incident",
-    Reason.ADOPTED_BY_CAUSE: "it follows from another incident's cause",
-    Reason.REOPENED_IN_COOLDOWN: "it fired again soon after it was over",
+    Reason.CAUSE_IS_OPEN: "its cause is this incident's",
+    Reason.ADOPTED_BY_CAUSE: "one cause, one incident",
+    Reason.REOPENED_IN_COOLDOWN: "it was over for a short while only",
     Reason.NO_REPORT_YET: "there was no report yet",
     Reason.EVIDENCE_UNAVAILABLE: "some evidence could not be had",
     Reason.BUILT_IN_ANALYSIS: "found without a model",
@@ -178,9 +178,9 @@ def _told_of_execution(event: ev.AnyEvent) -> tuple[str, str, str]:
         case ev.Closed():
             return "Closed", event.detail, "good"
         case ev.Adopted():
-            return "Counted with its cause from here on", f"{event.detail} (incident {event.into})".strip(), "info"
+            return f"Became part of incident {event.into[:18]}", event.detail, "info"
         case ev.Reopened():
-            return "It fired again: taken up anew", "", "bad"
+            return "Fired again, taken up anew", "", "bad"
         case _:
             return type_of(event).replace("-", " ").capitalize(), "", "info"
 
