@@ -30,7 +30,7 @@ _BARE = [
     '{"type":"undo-started","reason":"verify-failed","index":0,"key":"k"}',
     '{"type":"step-undone","reason":"undone","index":0,"detail":"as before"}',
     '{"type":"undo-failed","reason":"undo-failed","index":0,"detail":"409"}',
-    '{"type":"adopted","reason":"adopted-by-cause","into":"00000001-0000-7000-8000-000000000001","detail":"a node is lost"}',
+    '{"type":"adopted","reason":"adopted-by-cause","into":"i-2","detail":"a node is lost"}',
     '{"type":"reopened","reason":"reopened-in-cooldown"}',
     '{"type":"closed","reason":"closed-by-human","by":"console:operator","detail":"done"}',
 ]
