@@ -65,6 +65,8 @@ def proposal(view: ClusterView, root: Finding, change: Change | None) -> Proposa
         )
     if named == "rollback-deployment" and not back:
         return Proposal(subject=top, action=action)
+    if named == "restart-workload":
+        action = f"Restart the pods of {top.name} one after another; if that does not help: {action}."
     return Proposal(subject=top, action=action, playbook=named)
 
 

@@ -15,6 +15,8 @@ from midwatch.domain.objects.meta import Base
 from midwatch.domain.objects.view import ClusterView
 from midwatch.domain.refs import ObjectRef, Severity
 
+GUILTY = 0.8
+"""How sure it is at least that a rollout is the cause when only its pods fail."""
 CITED = 8
 """Pieces of evidence a diagnosis carries at most."""
 
@@ -59,9 +61,9 @@ def _diagnosis(view: ClusterView, cause: causes.Cause, change: Change | None) ->
         evidence.append(change.evidence)
         factors.insert(0, change.sentence)
     return Diagnosis(
-        root_cause=cause.sentence,
+        root_cause=_with_change(cause.sentence, change),
         summary=_summary(cause, change),
-        confidence=cause.confidence,
+        confidence=max(cause.confidence, GUILTY) if change is not None and change.guilty else cause.confidence,
         title=_headline(root),
         condition=root.condition,
         family=root.family,
@@ -81,6 +83,13 @@ def _headline(root: Finding) -> str:
     entry = CATALOGUE.get(root.condition)
     owner = root.top_owner
     return f"{owner.kind} {owner.name}: {entry.title}" if entry else root.title
+
+
+def _with_change(sentence: str, change: Change | None) -> str:
+    """The recent change belongs to the cause where all that fails came with it."""
+    if change is None or not change.guilty:
+        return sentence
+    return f"{sentence} Only pods of the newest revision fail: the rollout of revision {change.revision} began it."
 
 
 def _summary(cause: causes.Cause, change: Change | None) -> str:

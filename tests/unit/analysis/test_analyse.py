@@ -100,6 +100,8 @@ def test_a_guilty_rollout_is_taken_back_and_an_innocent_one_is_not() -> None:
     told = diagnosis(DOWN, before, replica_set(revision=2, born=600), crashing, good)
     assert told.playbook == "rollback-deployment"
     assert "web:2" in " ".join(told.factors)
+    assert "revision 2" in told.root_cause
+    assert told.confidence >= 0.8
     old = diagnosis(DOWN, before, replica_set(revision=2, born=50_000), crashing, good)
     assert old.playbook == "restart-workload"
     assert any("No rollout" in text for text in old.ruled_out)
