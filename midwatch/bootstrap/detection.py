@@ -46,13 +46,15 @@ async def open_watch(resources: Resources, cluster: str, bells: Bells) -> AsyncI
 async def open_ingestion(resources: Resources, bells: Bells) -> AsyncIterator[Ingestion]:
     """The way of a signal, owners looked up at the API server."""
     async with open_cluster(resources.settings) as connection:
+        owners = KubernetesOwners(connection, resources.settings.clusters[0])
         yield Ingestion(
             resources.stores.inbox,
             resources.journal(bells),
             resources.stores.work,
             FolderRules(resources.settings.rules_dir),
-            KubernetesOwners(connection, resources.settings.clusters[0]),
+            owners,
             resources.clock,
             resources.ids,
             by=resources.owner,
+            surroundings=owners,
         )

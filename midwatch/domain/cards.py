@@ -51,7 +51,7 @@ def card_of(incident: Incident) -> Card:
         incident=incident.id,
         state=incident.state,
         severity=incident.severity,
-        headline=incident.title,
+        headline=incident.headline,
         began_at=incident.began_at,
         ended_at=incident.ended_at,
         affected=len(incident.active),

@@ -37,11 +37,12 @@ class IncidentOpened(Event, frozen=True, kw_only=True, tag="incident-opened"):
     rule: str
     tier: Tier = Tier.SUPERVISED
     playbook: str = ""
+    notify: tuple[str, ...] = ()
     began_at: datetime | None = None
 
 
 class SignalAttached(Event, frozen=True, kw_only=True, tag="signal-attached"):
-    """A firing signal became (or renewed) a member of this incident."""
+    """A firing signal became (or renewed) a member of this incident. ``related``: its owner, and what it stands on."""
 
     signal: SignalId
     identity: str
@@ -52,6 +53,7 @@ class SignalAttached(Event, frozen=True, kw_only=True, tag="signal-attached"):
     subject: ObjectRef
     title: str = ""
     starts_at: datetime | None = None
+    related: tuple[ObjectRef, ...] = ()
 
 
 class SignalCleared(Event, frozen=True, kw_only=True, tag="signal-cleared"):
@@ -193,6 +195,17 @@ class Closed(Event, frozen=True, kw_only=True, tag="closed"):
     detail: str = ""
 
 
+class Adopted(Event, frozen=True, kw_only=True, tag="adopted"):
+    """What this incident is about turned out to follow from another one's cause: its members are counted there now."""
+
+    into: IncidentId
+    detail: str = ""
+
+
+class Reopened(Event, frozen=True, kw_only=True, tag="reopened"):
+    """What had recovered by itself fired again soon after: the same trouble, looked at anew."""
+
+
 AnyEvent: TypeAlias = (
     IncidentOpened
     | SignalAttached
@@ -216,6 +229,8 @@ AnyEvent: TypeAlias = (
     | Resolved
     | Escalated
     | Closed
+    | Adopted
+    | Reopened
 )
 
 

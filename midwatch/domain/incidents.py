@@ -11,7 +11,7 @@ from midwatch.domain import events as ev
 from midwatch.domain.approvals import ApprovalOutcome, ApprovalRequest
 from midwatch.domain.diagnosis import Diagnosis
 from midwatch.domain.errors import Invalid
-from midwatch.domain.ids import ExecutionId, IncidentId, IncidentKey, PlanDigest
+from midwatch.domain.ids import ExecutionId, IncidentId, IncidentKey, PlanDigest, SignalId
 from midwatch.domain.playbooks import Plan, Verdict, VerdictKind
 from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef, Severity, worst
@@ -72,6 +72,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     subject: ObjectRef
     title: str = ""
     related: tuple[ObjectRef, ...] = ()
+    signal: SignalId = SignalId("")
     active: bool = True
     count: int = 1
     first_at: datetime
@@ -217,7 +218,7 @@ def _changes(incident: Incident, event: ev.AnyEvent, at: datetime) -> dict[str, 
             return _ended(incident, event, at)
         case ev.Adopted():
             members = tuple(msgspec.structs.replace(member, active=False) for member in incident.members)
-            return _ended(incident, event, at) | {"members": members, "into": event.into}
+            return _ended(incident, event, at) | {"members": members, "cleared_at": at, "into": event.into}
         case ev.Reopened():
             return _reopened(incident, event)
         case ev.ToolCalled():
@@ -255,6 +256,7 @@ def _attached(incident: Incident, event: ev.SignalAttached, at: datetime) -> dic
         subject=event.subject,
         title=event.title,
         related=event.related,
+        signal=event.signal,
         count=known.count + 1 if known else 1,
         first_at=known.first_at if known else event.starts_at or at,
         last_at=at,

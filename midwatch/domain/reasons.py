@@ -14,6 +14,11 @@ class Reason(StrEnum):
     FIRED_AGAIN = "fired-again"
     NO_RULE = "no-rule"
     RESOLVED_BEFORE = "resolved-before"
+    CAUSE_IS_OPEN = "cause-is-open"
+    ADOPTED_BY_CAUSE = "adopted-by-cause"
+    REOPENED_IN_COOLDOWN = "reopened-in-cooldown"
+    BELOW_THRESHOLD = "below-threshold"
+    SILENCED = "silenced"
     # investigation
     NO_REPORT_YET = "no-report-yet"
     CLAIMED = "claimed"

@@ -26,9 +26,10 @@ class Matcher(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One rule as loaded; rules are tried in falling ``priority``, then in the order they stand. The first match counts.
+    """One rule as loaded; rules are tried in falling ``priority``, then as they stand. The first match counts.
 
     ``hold`` is how long a signal must fire before an incident opens; ``severity`` replaces the signal's own.
+    ``cooldown`` is how long after an incident recovered by itself the same trouble reopens it.
     """
 
     id: str
@@ -38,6 +39,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tier: Tier = Tier.SUPERVISED
     playbook: str = ""
     hold: timedelta = timedelta(0)
+    cooldown: timedelta = timedelta(0)
+    notify: tuple[str, ...] = ()
     drop: bool = False
     where: str = ""
 
@@ -103,6 +106,11 @@ def mismatch(match: Matcher, signal: Signal) -> str:
 
 def _among(value: str, wanted: Sequence[str]) -> bool:
     return any(value.startswith(name[:-1]) if name.endswith("*") else value == name for name in wanted)
+
+
+def severity_under(rule: Rule, signal: Signal) -> Severity:
+    """How bad a signal is by this rule."""
+    return rule.severity or signal.severity
 
 
 def ripe_at(rule: Rule, signal: Signal) -> datetime:

@@ -27,7 +27,8 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``source`` is ``watch``, ``alertmanager``, ``grafana``, ``kafka`` or ``post``; ``condition`` is an id of the
     catalogue, or the alert's own name where none is mapped. ``owner`` is the top owner of ``subject`` as far as the
-    source knew it, and ``failure_class`` what the catalogue groups by (``workload``, ``node``, ``volume``, …). Times
+    source knew it, ``related`` what else the subject stands on and could fail by (its node, its claims), and
+    ``failure_class`` what the catalogue groups by (``workload``, ``node``, ``volume``, …). Times
     are aware. ``starts_at`` is the source's word for when the episode began and equal at every repeat.
     """
 
@@ -48,6 +49,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     annotations: dict[str, str] = {}
     ends_at: datetime | None = None
     fingerprint: str = ""
+    related: tuple[ObjectRef, ...] = ()
 
     @property
     def identity(self) -> str:

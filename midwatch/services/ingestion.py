@@ -1,6 +1,6 @@
-"""From signals to incidents: accept at the door, then dedupe, match, and open or attach."""
+"""From signals to incidents: accept at the door, then dedupe, match, and place."""
 
-import logging
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Protocol
@@ -9,19 +9,16 @@ import msgspec
 
 from midwatch.domain import events as ev
 from midwatch.domain.approvals import ApprovalOutcome
-from midwatch.domain.errors import ClaimLost, Conflict, NotFound
-from midwatch.domain.ids import IncidentId, IncidentKey, SignalId
+from midwatch.domain.errors import ClaimLost, Conflict
+from midwatch.domain.grouping import named_objects
 from midwatch.domain.incidents import Incident, State, Work
 from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef
-from midwatch.domain.rules import Rule, RuleSet, ripe_at
+from midwatch.domain.rules import RuleSet, ripe_at
 from midwatch.domain.signals import Signal, SignalStatus
+from midwatch.services.placing import Entry, Outcome, Placing
 from midwatch.services.ports import Inbox, Journal, PendingSignal, Receipt, WorkQueue
 from midwatch.services.runtime import Clock, Ids, Wake
-
-log = logging.getLogger(__name__)
-
-Outcome = tuple[SignalId, Reason, IncidentId | None]
 
 
 class Rules(Protocol):
@@ -36,6 +33,22 @@ class Owners(Protocol):
     async def top_owner(self, cluster: str, subject: ObjectRef) -> ObjectRef:
         """The top owner as far as it can be found; the subject itself otherwise. Does not raise."""
         ...
+
+
+class Surroundings(Protocol):
+    """What objects stand on, for signals whose sender could not know."""
+
+    async def standing(self, cluster: str, named: Sequence[ObjectRef]) -> tuple[ObjectRef, ...]:
+        """The nodes (by their own names) and claims of what an alert names, as far as known. Does not raise."""
+        ...
+
+
+class AsNamed:
+    """Surroundings where no API server can be asked: an alert's word for its node, and no more."""
+
+    async def standing(self, cluster: str, named: Sequence[ObjectRef]) -> tuple[ObjectRef, ...]:  # noqa: ARG002
+        """The nodes among the objects that are named."""
+        return tuple(ref for ref in named if ref.kind == "Node")
 
 
 class Intake:
@@ -68,9 +81,12 @@ class Ingestion:
         ids: Ids,
         *,
         by: str,
+        surroundings: Surroundings | None = None,
     ) -> None:
         self._inbox, self._journal, self._work, self._rules, self._owners = inbox, journal, work, rules, owners
-        self._clock, self._ids, self._by = clock, ids, by
+        self._clock, self._by = clock, by
+        self._surroundings = surroundings or AsNamed()
+        self._placing = Placing(journal, clock, ids, by=by)
 
     async def drain(self) -> int:
         """Settle all signals that are due. Returns how many were looked at; safe to repeat after a crash anywhere."""
@@ -81,96 +97,61 @@ class Ingestion:
         return looked
 
     async def _settle_batch(self, batch: Sequence[PendingSignal]) -> None:
-        rules = self._rules.current()
-        groups: dict[IncidentKey, list[tuple[Signal, Rule]]] = {}
+        """What fires first, then what is over: of one that is both, the inbox knows already that it is over."""
+        await self._placing.refresh()
+        firing = [item.signal for item in batch if item.signal.status is SignalStatus.FIRING]
+        outcomes, entries = await self._judge(firing)
+        outcomes += await self._placing.take(entries)
+        await self._inbox.settle(outcomes)
+        over = [item.signal for item in batch if item.signal.status is SignalStatus.RESOLVED]
+        if over:
+            await self._inbox.settle(await self._clear(over))
+
+    async def _judge(self, signals: Sequence[Signal]) -> tuple[list[Outcome], list[Entry]]:
+        """Which signals come to nothing, which wait, and which are to be placed."""
+        rules, now = self._rules.current(), self._clock.now()
+        over = await self._inbox.resolved_among({signal.episode for signal in signals})
         outcomes: list[Outcome] = []
-        cleared: list[Outcome] = []
-        for item in batch:
-            signal = item.signal
-            if signal.status is SignalStatus.RESOLVED:
-                # It may follow its own firing in the same batch, which must be known as an incident's member first.
-                outcomes += await self._open_groups(groups)
-                groups = {}
-                if any(incident for _, _, incident in outcomes):
-                    await self._inbox.settle(outcomes)
-                    outcomes = []
-                cleared.append(await self._clear(signal))
-                continue
-            match = rules.match(signal)
-            if match.rule is None or match.rule.drop:
+        wanted: list[Entry] = []
+        for signal in signals:
+            rule = rules.match(signal).rule
+            if rule is None or rule.drop:
                 outcomes.append((signal.id, Reason.NO_RULE, None))
-            elif await self._inbox.resolved_since(signal.episode):
-                outcomes.append(await self._late(signal))
-            elif (ripe := ripe_at(match.rule, signal)) > self._clock.now():
+            elif signal.episode in over:
+                outcomes.append(self._late(signal))
+            elif (ripe := ripe_at(rule, signal)) > now:
                 await self._inbox.defer(signal.id, ripe)
             else:
-                owned = await self._with_owner(signal)
-                groups.setdefault(owned.incident_key, []).append((owned, match.rule))
-        outcomes += await self._open_groups(groups)
-        await self._inbox.settle([*outcomes, *cleared])
+                wanted.append((signal, rule))
+        known = await asyncio.gather(*(self._surrounded(signal) for signal, _ in wanted))
+        return outcomes, [(signal, rule) for signal, (_, rule) in zip(known, wanted, strict=True)]
 
-    async def _late(self, signal: Signal) -> Outcome:
-        """A firing whose resolve is here already opens nothing.
+    def _late(self, signal: Signal) -> Outcome:
+        """A firing whose resolve is here already opens nothing any more.
 
-        Unless it is a member already: a death came between its append and its settling, and its resolve must find it.
+        But a death right after it had been made a member, and before it was settled, leaves a member that its resolve
+        must still find.
         """
-        owned = await self._with_owner(signal)
-        incident = await self._journal.find_open(owned.incident_key)
-        if incident is not None and _is_member(incident, owned):
-            return (signal.id, Reason.JOINED_OPEN_INCIDENT, incident.id)
-        return (signal.id, Reason.RESOLVED_BEFORE, None)
+        holder = self._placing.holder(signal)
+        return (signal.id, Reason.JOINED_OPEN_INCIDENT if holder else Reason.RESOLVED_BEFORE, holder)
 
-    async def _with_owner(self, signal: Signal) -> Signal:
-        if signal.source == "watch" or signal.owner != signal.subject:
+    async def _surrounded(self, signal: Signal) -> Signal:
+        """The signal with what its sender could not know. The watch knows all there is."""
+        if signal.source == "watch":
             return signal
-        owner = await self._owners.top_owner(signal.cluster, signal.subject)
-        return signal if owner == signal.owner else msgspec.structs.replace(signal, owner=owner)
+        owner = signal.owner
+        if owner == signal.subject:
+            owner = await self._owners.top_owner(signal.cluster, signal.subject)
+        related = await self._surroundings.standing(signal.cluster, named_objects(signal))
+        return msgspec.structs.replace(signal, owner=owner, related=tuple(dict.fromkeys((*signal.related, *related))))
 
-    async def _open_groups(self, groups: dict[IncidentKey, list[tuple[Signal, Rule]]]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        for key, members in groups.items():
-            outcomes += await self._open_or_attach(key, members)
-        return outcomes
-
-    async def _open_or_attach(self, key: IncidentKey, members: Sequence[tuple[Signal, Rule]]) -> list[Outcome]:
-        while True:
-            incident = await self._journal.find_open(key)
-            now = self._clock.now()
-            try:
-                if incident is None:
-                    first, rule = max(members, key=lambda pair: (pair[1].severity or pair[0].severity).rank)
-                    opened: list[ev.AnyEvent] = [_opened(key, first, rule)]
-                    opened += [_attached(signal, rule) for signal, rule in members]
-                    incident = await self._journal.open(IncidentId(self._ids.new()), opened, at=now, by=self._by)
-                    log.info("incident opened", extra={"incident": incident.id, "rule": rule.id, "title": first.title})
-                    return [(signal.id, Reason.RULE_MATCHED, incident.id) for signal, _ in members]
-                fresh = [_attached(signal, rule) for signal, rule in members if not _is_member(incident, signal)]
-                if fresh:
-                    await self._journal.append(incident, fresh, at=now, by=self._by)
-                return [(signal.id, Reason.JOINED_OPEN_INCIDENT, incident.id) for signal, _ in members]
-            except Conflict:
-                continue  # somebody opened or wrote meanwhile: look again
-
-    async def _clear(self, signal: Signal) -> Outcome:
-        incident_id = await self._inbox.incident_of(signal.episode)
-        if incident_id is None:
-            return (signal.id, Reason.SIGNAL_CLEARED, None)
-        while True:
-            try:
-                incident = await self._journal.read(incident_id)
-            except NotFound:
-                return (signal.id, Reason.SIGNAL_CLEARED, None)
-            member = incident.member(signal.identity)
-            if member is None or not member.active or member.episode != signal.episode or incident.state.final:
-                return (signal.id, Reason.SIGNAL_CLEARED, incident_id)
-            event = ev.SignalCleared(
-                reason=Reason.SIGNAL_CLEARED, signal=signal.id, identity=signal.identity, episode=signal.episode
-            )
-            try:
-                await self._journal.append(incident, [event], at=self._clock.now(), by=self._by)
-            except Conflict:
-                continue  # written meanwhile: read again
-            return (signal.id, Reason.SIGNAL_CLEARED, incident_id)
+    async def _clear(self, signals: Sequence[Signal]) -> list[Outcome]:
+        found = await self._placing.clear(signals)
+        rest = {signal.episode for signal in signals if signal.id not in found}
+        before = await self._inbox.incidents_of(rest)
+        return [
+            (signal.id, Reason.SIGNAL_CLEARED, found.get(signal.id) or before.get(signal.episode)) for signal in signals
+        ]
 
     async def settle_incidents(self, *, owner: str, ttl: timedelta) -> int:
         """End the incidents whose signals have stayed cleared. Returns how many ended."""
@@ -188,44 +169,6 @@ class Ingestion:
                 except Conflict:
                     await self._work.release(claim)
         return ended
-
-
-def _is_member(incident: Incident, signal: Signal) -> bool:
-    """Whether this very episode is counted already: then the signal is a repeat, or a crash came before ``settle``."""
-    member = incident.member(signal.identity)
-    return member is not None and member.episode == signal.episode and member.active
-
-
-def _opened(key: IncidentKey, signal: Signal, rule: Rule) -> ev.IncidentOpened:
-    return ev.IncidentOpened(
-        reason=Reason.RULE_MATCHED,
-        key=key,
-        cluster=signal.cluster,
-        condition=signal.condition,
-        severity=rule.severity or signal.severity,
-        title=signal.title,
-        subject=signal.subject,
-        owner=signal.owner,
-        rule=rule.id,
-        tier=rule.tier,
-        playbook=rule.playbook,
-        began_at=signal.starts_at,
-    )
-
-
-def _attached(signal: Signal, rule: Rule) -> ev.SignalAttached:
-    return ev.SignalAttached(
-        reason=Reason.RULE_MATCHED,
-        signal=signal.id,
-        identity=signal.identity,
-        episode=signal.episode,
-        source=signal.source,
-        condition=signal.condition,
-        severity=rule.severity or signal.severity,
-        subject=signal.subject,
-        title=signal.title,
-        starts_at=signal.starts_at,
-    )
 
 
 def _ending(incident: Incident, by: str) -> list[ev.AnyEvent]:

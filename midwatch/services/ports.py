@@ -5,7 +5,7 @@ that ``decide`` derived from the journal, and leases. Each port has an in-memory
 both. All methods raise :class:`~midwatch.domain.errors.Transient` while the store is away.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
@@ -88,6 +88,10 @@ class Journal(Protocol):
 
     async def find_open(self, key: IncidentKey) -> Incident | None:
         """The one incident with this key that is neither resolved nor closed."""
+        ...
+
+    async def find_ended(self, key: IncidentKey, *, since: datetime) -> Incident | None:
+        """The incident with this key that was the last to be over, if that was at or after ``since``."""
         ...
 
     async def recent(
@@ -178,6 +182,14 @@ class Inbox(Protocol):
 
     async def resolved_since(self, episode: str) -> bool:
         """Whether the resolved signal of this episode has come already (a late firing is then ignored)."""
+        ...
+
+    async def resolved_among(self, episodes: Collection[str]) -> frozenset[str]:
+        """Those of the episodes of which the resolved signal has come already."""
+        ...
+
+    async def incidents_of(self, episodes: Collection[str]) -> dict[str, IncidentId]:
+        """For each episode the incident that its firing signal was settled into; without those that have none."""
         ...
 
     async def incident_of(self, episode: str) -> IncidentId | None:

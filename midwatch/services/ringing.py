@@ -41,6 +41,9 @@ class RingingJournal:
     async def find_open(self, key: IncidentKey) -> Incident | None:
         return await self._journal.find_open(key)
 
+    async def find_ended(self, key: IncidentKey, *, since: datetime) -> Incident | None:
+        return await self._journal.find_ended(key, since=since)
+
     async def recent(
         self, *, open_only: bool = False, limit: int = 100, namespace: str = ""
     ) -> tuple[IncidentSummary, ...]:

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from midwatch.domain import events as ev
 from midwatch.domain.approvals import ApprovalOutcome, Choice, Vote
+from midwatch.domain.grouping import may_be_adopted
 from midwatch.domain.ids import ExecutionId, IncidentId
 from midwatch.domain.incidents import Incident, Phase, State, StepRecord, Work, decide, evolve
 from midwatch.domain.playbooks import VerdictKind
@@ -21,7 +22,9 @@ def moves(incident: Incident) -> tuple[Append, ...]:
     if incident.seq == 0:
         return ((opened(), attached()), (opened(), attached(), attached(2, "web-2")))
     if incident.state.final:
-        return ()
+        by_itself = incident.reason is Reason.SIGNALS_CLEARED and incident.execution is None
+        again = ev.Reopened(reason=Reason.REOPENED_IN_COOLDOWN)
+        return ((again, attached(incident.seq + 2)),) if by_itself and incident.reopened < 2 else ()
     following = {item.work for item in decide(incident)}
     others = [*_signals(incident), *_endings(incident, following)]
     if incident.state is State.ESCALATED:
@@ -67,8 +70,11 @@ def _endings(incident: Incident, following: set[Work]) -> list[Append]:
     if incident.state is State.ESCALATED:
         closed = (ev.Closed(reason=Reason.SIGNALS_CLEARED),) if Work.SETTLE in following else ()
         return [closed or (ev.Closed(reason=Reason.CLOSED_BY_HUMAN, by="console:ann"),)]
+    adopted = ev.Adopted(reason=Reason.ADOPTED_BY_CAUSE, into=IncidentId("0000000c-0000-7000-8000-000000000003"))
     gives_up = incident.seq % 7 == 0  # possible at any time; now and then is enough, or walks would all end so
     over: list[Append] = [(ev.Escalated(reason=Reason.ATTEMPTS_EXHAUSTED),)] if gives_up else []
+    if gives_up and may_be_adopted(incident):
+        over.append((adopted,))
     if Work.SETTLE in following:
         over.append((ev.Resolved(reason=Reason.SIGNALS_CLEARED),))
     return over

@@ -5,7 +5,7 @@ does. Calls yield to the event loop once, so that racing tasks do interleave; ea
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -191,6 +191,13 @@ class MemoryJournal(_Port):
     def _open(self, key: IncidentKey) -> Incident | None:
         return next((i for i in self._tables.incidents.values() if i.key == key and not i.state.final), None)
 
+    async def find_ended(self, key: IncidentKey, *, since: datetime) -> Incident | None:
+        await self._tables.enter()
+        of_key = [incident for incident in self._tables.incidents.values() if incident.key == key]
+        ended = [(incident.ended_at, incident.id, incident) for incident in of_key if incident.ended_at is not None]
+        found = max(ended, key=lambda item: item[:2], default=None)
+        return found[2] if found is not None and found[0] >= since else None
+
     async def recent(
         self, *, open_only: bool = False, limit: int = 100, namespace: str = ""
     ) -> tuple[IncidentSummary, ...]:
@@ -311,6 +318,19 @@ class MemoryInbox(_Port):
     async def resolved_since(self, episode: str) -> bool:
         await self._tables.enter()
         return self._resolved(episode)
+
+    async def resolved_among(self, episodes: Collection[str]) -> frozenset[str]:
+        await self._tables.enter()
+        rows = self._tables.signals.values()
+        found = {row.signal.episode for row in rows if row.signal.status is SignalStatus.RESOLVED}
+        return frozenset(found & set(episodes))
+
+    async def incidents_of(self, episodes: Collection[str]) -> dict[str, IncidentId]:
+        await self._tables.enter()
+        wanted = set(episodes)
+        rows = [row for row in self._tables.signals.values() if row.signal.episode in wanted]
+        firing = [row for row in rows if row.signal.status is SignalStatus.FIRING and row.incident is not None]
+        return {row.signal.episode: row.incident for row in sorted(firing, key=_SignalRow.order) if row.incident}
 
     async def incident_of(self, episode: str) -> IncidentId | None:
         await self._tables.enter()

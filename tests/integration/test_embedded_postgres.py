@@ -73,7 +73,7 @@ async def test_racing_starters_migrate_once(embedded_postgres: EmbeddedPostgres)
         await migrate(starters[0])
         async with starters[0].begin() as connection:
             versions = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars().all()
-            assert versions == ["0002"]
+            assert versions == ["0003"]
     finally:
         await asyncio.gather(*(starter.close() for starter in starters))
         await admin.execute("DROP DATABASE fresh")

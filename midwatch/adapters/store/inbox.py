@@ -1,6 +1,6 @@
 """The inbox in PostgreSQL: each signal once, in the order it came, until it is settled."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import msgspec
@@ -40,6 +40,14 @@ _SETTLE = text("""
            AS new(id, outcome, incident)
       JOIN locked ON locked.id = new.id
      WHERE signals.id = new.id
+""")
+
+_TOLD = text("""
+    SELECT episode,
+           (array_agg(incident_id ORDER BY received_at DESC) FILTER (WHERE incident_id IS NOT NULL))[1] AS found
+      FROM signals
+     WHERE episode = ANY(CAST(:digests AS bytea[])) AND status = :status
+     GROUP BY episode
 """)
 
 
@@ -111,6 +119,24 @@ class PostgresInbox:
         query = select(exists().where(s.episode == t.digest(episode), s.status == SignalStatus.RESOLVED.value))
         async with self._database.begin() as connection:
             return bool((await connection.execute(query)).scalar())
+
+    async def resolved_among(self, episodes: Collection[str]) -> frozenset[str]:
+        told = await self._told_of(episodes, SignalStatus.RESOLVED)
+        return frozenset(told)
+
+    async def incidents_of(self, episodes: Collection[str]) -> dict[str, IncidentId]:
+        told = await self._told_of(episodes, SignalStatus.FIRING)
+        return {episode: incident for episode, incident in told.items() if incident is not None}
+
+    async def _told_of(self, episodes: Collection[str], status: SignalStatus) -> dict[str, IncidentId | None]:
+        """The episodes of which such a signal is here, and the incident of the latest that has one."""
+        if not episodes:
+            return {}
+        by_digest = {t.digest(episode): episode for episode in episodes}
+        columns = {"digests": list(by_digest), "status": status.value}
+        async with self._database.begin() as connection:
+            rows = (await connection.execute(_TOLD, columns)).all()
+        return {by_digest[row.episode]: None if row.found is None else IncidentId(row.found) for row in rows}
 
     async def incident_of(self, episode: str) -> IncidentId | None:
         s = t.signals.c

@@ -100,6 +100,13 @@ class PostgresJournal:
             snapshot = (await connection.execute(query)).scalar()
         return None if snapshot is None else _incident.decode(snapshot)
 
+    async def find_ended(self, key: IncidentKey, *, since: datetime) -> Incident | None:
+        i = t.incidents.c
+        query = select(i.snapshot).where(i.key_digest == t.digest(key), i.ended_at >= since)
+        async with self._database.begin() as connection:
+            snapshot = (await connection.execute(query.order_by(i.ended_at.desc(), i.id.desc()).limit(1))).scalar()
+        return None if snapshot is None else _incident.decode(snapshot)
+
     async def recent(
         self, *, open_only: bool = False, limit: int = 100, namespace: str = ""
     ) -> tuple[IncidentSummary, ...]:
@@ -178,7 +185,7 @@ def _columns(incident: Incident) -> dict[str, object]:
         "severity": incident.severity.value,
         "severity_rank": incident.severity.rank,
         "condition": t.plain(incident.condition),
-        "title": t.plain(incident.title),
+        "title": t.plain(incident.headline),
         "owner": _encode(incident.owner).decode(),
         "seq": incident.seq,
         "snapshot": _encode(incident),

@@ -64,7 +64,7 @@ def summary_of(incident: Incident) -> IncidentSummary:
         severity=incident.severity,
         cluster=incident.cluster,
         condition=incident.condition,
-        title=incident.title,
+        title=incident.headline,
         owner=incident.owner,
         opened_at=incident.opened_at,
         updated_at=incident.updated_at,

@@ -89,6 +89,7 @@ incidents = Table(
     Index("uq_incidents_open_key", "key_digest", unique=True, postgresql_where=IS_OPEN),
     Index("ix_incidents_updated_at", "updated_at"),
     Index("ix_incidents_ended_at", "ended_at"),
+    Index("ix_incidents_key_digest_ended_at", "key_digest", "ended_at"),
 )
 
 incident_events = Table(
@@ -202,6 +203,16 @@ approvals = Table(
     Column("data", JsonText, nullable=False),
     Index("ix_approvals_requested_at", "requested_at"),
     Index("ix_approvals_incident_id", "incident_id"),
+)
+
+silences = Table(
+    "silences",
+    metadata,
+    Column("id", Id(), primary_key=True),
+    Column("starts_at", Instant, nullable=False),
+    Column("ends_at", Instant, nullable=False),
+    Column("data", JsonText, nullable=False),
+    Index("ix_silences_ends_at", "ends_at"),
 )
 
 users = Table(
