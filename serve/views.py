@@ -9,8 +9,9 @@ import msgspec
 
 from midwatch.domain.cards import Card, card_of
 from midwatch.domain.events import Entry
-from midwatch.domain.incidents import Incident, Phase, State
+from midwatch.domain.incidents import Incident, State
 from midwatch.domain.refs import ObjectRef, Severity
+from midwatch.domain.runs import Phase
 from midwatch.services.ports import IncidentSummary
 from serve.dependencies import Subsystem
 from serve.timeline import Moment, moment_of

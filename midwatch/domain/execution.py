@@ -7,9 +7,10 @@ import msgspec
 from midwatch.domain import events as ev
 from midwatch.domain.approvals import ApprovalOutcome
 from midwatch.domain.errors import Invalid
-from midwatch.domain.incidents import Execution, Incident, Phase, StepRecord
+from midwatch.domain.incidents import Incident
 from midwatch.domain.playbooks import Plan, Verdict, VerdictKind, plan_digest
 from midwatch.domain.reasons import Reason
+from midwatch.domain.runs import Execution, Phase, StepRecord
 
 
 class Step(StrEnum):

@@ -11,15 +11,15 @@ from midwatch.domain import events as ev
 from midwatch.domain.approvals import ApprovalOutcome, ApprovalRequest
 from midwatch.domain.diagnosis import Diagnosis
 from midwatch.domain.errors import Invalid
-from midwatch.domain.ids import ExecutionId, IncidentId, IncidentKey, PlanDigest, SignalId
+from midwatch.domain.ids import IncidentId, IncidentKey, PlanDigest, SignalId
 from midwatch.domain.playbooks import Plan, Verdict, VerdictKind
 from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef, Severity, worst
+from midwatch.domain.runs import Execution, advance
 from midwatch.domain.signals import Tier
 
 SETTLE = timedelta(seconds=5)
 """How long all signals must stay cleared before an incident that nobody acts on counts as over."""
-
 
 FLAPPING = 4
 """How many episodes within one incident make it one that flaps."""
@@ -77,44 +77,6 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     count: int = 1
     first_at: datetime
     last_at: datetime
-
-
-class Phase(StrEnum):
-    """Where a step stands; see :mod:`midwatch.domain.execution` for what follows from it."""
-
-    STARTED = "started"
-    ACTED = "acted"
-    VERIFIED = "verified"
-    FAILED = "failed"
-    UNDOING = "undoing"
-    UNDONE = "undone"
-    UNDO_FAILED = "undo_failed"
-
-
-class StepRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What became of one step so far. ``acted_at`` starts the clock of its verification."""
-
-    index: int
-    phase: Phase
-    key: str
-    before: str = ""
-    generation: int = 0
-    acted: bool = False
-    acted_at: datetime | None = None
-    acted_generation: int = 0
-    undo_key: str = ""
-    failure: Reason | None = None
-    detail: str = ""
-
-
-class Execution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    id: ExecutionId
-    digest: PlanDigest
-    started_at: datetime
-    steps: tuple[StepRecord, ...] = ()
-
-    def step(self, index: int) -> StepRecord | None:
-        return next((step for step in self.steps if step.index == index), None)
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -288,54 +250,12 @@ def _stepped(incident: Incident, event: ev.AnyEvent, at: datetime) -> dict[str, 
     """Events of the executor: each moves one step's record on."""
     if incident.execution is None:
         raise Invalid(f"{incident.id}: {type(event).__name__} without an execution")
-    match event:
-        case ev.StepStarted():
-            record = StepRecord(
-                index=event.index, phase=Phase.STARTED, key=event.key, before=event.before, generation=event.generation
-            )
-            return _record(incident.execution, record) | _state(State.ACTING, event)
-        case ev.StepActed():
-            changed = _moved(
-                incident.execution,
-                event.index,
-                phase=Phase.ACTED,
-                acted=True,
-                acted_at=at,
-                acted_generation=event.generation,
-                detail=event.detail,
-            )
-            return changed | _state(State.VERIFYING, event)
-        case ev.StepVerified():
-            return _moved(incident.execution, event.index, phase=Phase.VERIFIED, detail=event.detail)
-        case ev.StepFailed():
-            blank = StepRecord(index=event.index, phase=Phase.FAILED, key="")
-            known = incident.execution.step(event.index) or blank
-            acted = known.acted or event.acted
-            failed = msgspec.structs.replace(
-                known, phase=Phase.FAILED, failure=event.reason, detail=event.detail, acted=acted
-            )
-            return _record(incident.execution, failed)
-        case ev.UndoStarted():
-            return _moved(incident.execution, event.index, phase=Phase.UNDOING, undo_key=event.key)
-        case ev.StepUndone():
-            return _moved(incident.execution, event.index, phase=Phase.UNDONE, detail=event.detail)
-        case ev.UndoFailed():
-            return _moved(incident.execution, event.index, phase=Phase.UNDO_FAILED, detail=event.detail)
-        case _:
-            raise Invalid(f"{incident.id}: unknown event {type(event).__name__}")
-
-
-def _moved(execution: Execution, index: int, **changes: object) -> dict[str, object]:
-    record = execution.step(index)
-    if record is None:
-        raise Invalid(f"execution {execution.id} has not started step {index}")
-    return _record(execution, msgspec.structs.replace(record, **changes))
-
-
-def _record(execution: Execution, record: StepRecord) -> dict[str, object]:
-    others = tuple(step for step in execution.steps if step.index != record.index)
-    steps = tuple(sorted((*others, record), key=lambda step: step.index))
-    return {"execution": msgspec.structs.replace(execution, steps=steps)}
+    moved: dict[str, object] = {"execution": advance(incident.execution, event, at)}
+    if isinstance(event, ev.StepStarted):
+        return moved | _state(State.ACTING, event)
+    if isinstance(event, ev.StepActed):
+        return moved | _state(State.VERIFYING, event)
+    return moved
 
 
 def _ended(

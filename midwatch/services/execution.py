@@ -23,12 +23,13 @@ from midwatch.domain.execution import (
     voided,
 )
 from midwatch.domain.ids import ExecutionId
-from midwatch.domain.incidents import Execution as Run
-from midwatch.domain.incidents import Incident, StepRecord, Work, decide
+from midwatch.domain.incidents import Incident, Work, decide
 from midwatch.domain.observed import Observed
 from midwatch.domain.playbooks import Check, PlanStep, plan_digest
 from midwatch.domain.policy import Context, refuse
 from midwatch.domain.reasons import Reason
+from midwatch.domain.runs import Execution as Run
+from midwatch.domain.runs import StepRecord
 from midwatch.services.approvals import changed_since
 from midwatch.services.effects import ActionCall, ActionRunner, Effect, LiveObjects, Outcome
 from midwatch.services.holding import HeldClaim, Later, Pace

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from midwatch.adapters.system import SystemClock, SystemIds
 from midwatch.domain.incidents import Work
 from serve.api import build_api
-from serve.dependencies import Edge, Subsystem
+from serve.dependencies import Edge, Limits, Subsystem
 from serve.limits import LocalRateLimiter
 from tests.fakes.stores import MemoryStore
 
@@ -50,4 +50,5 @@ async def _edge() -> AsyncIterator[Edge]:
         health=health,
         scrape=scrape,
         rate=LocalRateLimiter(),
+        limits=Limits(requests_per_minute=10_000_000),
     )

@@ -7,9 +7,10 @@ from midwatch.domain import events as ev
 from midwatch.domain.approvals import ApprovalOutcome, Choice, Vote
 from midwatch.domain.grouping import may_be_adopted
 from midwatch.domain.ids import ExecutionId, IncidentId
-from midwatch.domain.incidents import Incident, Phase, State, StepRecord, Work, decide, evolve
+from midwatch.domain.incidents import Incident, State, Work, decide, evolve
 from midwatch.domain.playbooks import VerdictKind
 from midwatch.domain.reasons import Reason
+from midwatch.domain.runs import Phase, StepRecord
 from tests.fakes.runtime import NOON
 from tests.fakes.samples import attached, cleared, opened, proposed, report, requested
 

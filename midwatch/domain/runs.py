@@ -1,0 +1,100 @@
+"""An execution as its journal tells it: which steps began, took effect, held, failed, or were taken back."""
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from midwatch.domain import events as ev
+from midwatch.domain.errors import Invalid
+from midwatch.domain.ids import ExecutionId, PlanDigest
+from midwatch.domain.reasons import Reason
+
+
+class Phase(StrEnum):
+    """Where a step stands; see :mod:`midwatch.domain.execution` for what follows from it."""
+
+    STARTED = "started"
+    ACTED = "acted"
+    VERIFIED = "verified"
+    FAILED = "failed"
+    UNDOING = "undoing"
+    UNDONE = "undone"
+    UNDO_FAILED = "undo_failed"
+
+
+class StepRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one step so far. ``acted_at`` starts the clock of its verification."""
+
+    index: int
+    phase: Phase
+    key: str
+    before: str = ""
+    generation: int = 0
+    acted: bool = False
+    acted_at: datetime | None = None
+    acted_generation: int = 0
+    undo_key: str = ""
+    failure: Reason | None = None
+    detail: str = ""
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    id: ExecutionId
+    digest: PlanDigest
+    started_at: datetime
+    steps: tuple[StepRecord, ...] = ()
+
+    def step(self, index: int) -> StepRecord | None:
+        return next((step for step in self.steps if step.index == index), None)
+
+
+def advance(execution: Execution, event: ev.AnyEvent, at: datetime) -> Execution:
+    """Fold one of the executor's events in. Raises ``Invalid`` for a step that has not begun, or another event."""
+    match event:
+        case ev.StepStarted():
+            record = StepRecord(
+                index=event.index, phase=Phase.STARTED, key=event.key, before=event.before, generation=event.generation
+            )
+            return _with(execution, record)
+        case ev.StepActed():
+            return _moved(
+                execution,
+                event.index,
+                phase=Phase.ACTED,
+                acted=True,
+                acted_at=at,
+                acted_generation=event.generation,
+                detail=event.detail,
+            )
+        case ev.StepVerified():
+            return _moved(execution, event.index, phase=Phase.VERIFIED, detail=event.detail)
+        case ev.StepFailed():
+            # A step may fail its precheck before it ever began.
+            known = execution.step(event.index) or StepRecord(index=event.index, phase=Phase.FAILED, key="")
+            acted = known.acted or event.acted
+            failed = msgspec.structs.replace(
+                known, phase=Phase.FAILED, failure=event.reason, detail=event.detail, acted=acted
+            )
+            return _with(execution, failed)
+        case ev.UndoStarted():
+            return _moved(execution, event.index, phase=Phase.UNDOING, undo_key=event.key)
+        case ev.StepUndone():
+            return _moved(execution, event.index, phase=Phase.UNDONE, detail=event.detail)
+        case ev.UndoFailed():
+            return _moved(execution, event.index, phase=Phase.UNDO_FAILED, detail=event.detail)
+        case _:
+            raise Invalid(f"execution {execution.id}: {type(event).__name__} is no event of an execution")
+
+
+def _moved(execution: Execution, index: int, **changes: object) -> Execution:
+    record = execution.step(index)
+    if record is None:
+        raise Invalid(f"execution {execution.id} has not started step {index}")
+    return _with(execution, msgspec.structs.replace(record, **changes))
+
+
+def _with(execution: Execution, record: StepRecord) -> Execution:
+    others = tuple(step for step in execution.steps if step.index != record.index)
+    steps = tuple(sorted((*others, record), key=lambda step: step.index))
+    return msgspec.structs.replace(execution, steps=steps)
