@@ -106,15 +106,12 @@ def _from(root: Finding, beside: Sequence[Finding], log: Hit | None, chain: tupl
 
 
 def _sentence(root: Finding, log: Hit | None, chain: tuple[Finding, ...]) -> str:
+    """One short sentence for a card; the summary says the rest."""
     if chain:
-        return f"{chain[0].title}. {chain[0].summary} {root.title} because it depends on it ({_told(log)})."
+        return f"{chain[0].title}, and {root.subject.name} depends on it"
     if log is not None:
-        return f"{root.title}; the reason is in its log: {_told(log)}. {root.summary}"
-    return f"{root.title}. {root.summary}"
-
-
-def _told(log: Hit | None) -> str:
-    return f"{log.finding.title}: {log.explanation}".rstrip(". ") if log is not None else ""
+        return f"{log.finding.title} (says the log of {root.subject.name})"
+    return root.summary.rstrip(".") or root.title
 
 
 def _confidence(root: Finding, log: Hit | None, chain: tuple[Finding, ...]) -> float:
