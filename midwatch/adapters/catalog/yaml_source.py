@@ -50,7 +50,7 @@ class Source:
             raise Faults((f"{where}: {getattr(error, 'problem', None) or error}",)) from error
         if repeated := tuple(self._repeated(self._node)):
             raise Faults(repeated)
-        self.data = yaml.load(self._text, Loader=yaml.SafeLoader)  # noqa: S506  SafeLoader, spelled for the type checker
+        self.data = yaml.load(self._text, Loader=yaml.SafeLoader)
 
     def convert(self, kind: type[T]) -> T:
         """The file's data as ``kind``. Raises :class:`Faults` with the line of the first wrong value."""
