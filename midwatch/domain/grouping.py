@@ -110,12 +110,16 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Cause(msgspec.Struct, frozen=True):
-    """An open incident as a possible cause: since when each condition fires in it, and on which objects."""
+    """An open incident as a possible cause: since when each condition fires in it, and on which objects.
+
+    ``bereft`` are the workloads that its pods belong to: those miss what they have lost.
+    """
 
     incident: Incident
     depth: Depth
     since: dict[str, datetime]
     subjects: frozenset[str]
+    bereft: frozenset[str]
 
 
 class Board:
@@ -186,7 +190,7 @@ class Board:
         """Incidents with a member that stands on what the cause is about, or that shares an object with it."""
         cluster = cause.incident.cluster
         found = dict(self._about.get((cluster, cause.incident.owner.path), {}))
-        for path in cause.subjects:
+        for path in cause.subjects | cause.bereft:
             found |= self._subjects.get((cluster, path), {})
         found.pop(cause.incident.id, None)
         return tuple(self._causes[id_].incident for id_ in found)
@@ -195,7 +199,7 @@ class Board:
         """Incidents about something the trouble stands on, or that know its subject already; the deepest first."""
         keys = (cause_key(trouble.cluster, ref) for ref in trouble.about if ref.kind in _DEPTHS)
         about = [self._keys[key] for key in keys if key in self._keys]
-        known = self._subjects.get((trouble.cluster, trouble.subject.path), ())
+        known = self._about.get((trouble.cluster, trouble.subject.path), ())
         return tuple(sorted((self._causes[id_] for id_ in {*about, *known}), key=lambda cause: cause.depth))
 
 
@@ -212,7 +216,10 @@ def cause_of(incident: Incident) -> Cause:
     for member in incident.active:
         base = _base(member.condition)
         since[base] = min(since.get(base, member.first_at), member.first_at)
-    return Cause(incident, depth_of(incident), since, frozenset(member.subject.path for member in incident.active))
+    subjects = frozenset(member.subject.path for member in incident.active)
+    pods = [member for member in incident.active if member.subject.kind == "Pod"]
+    bereft = (ref.path for member in pods for ref in member.related if _DEPTHS.get(ref.kind) is Depth.WORKLOAD)
+    return Cause(incident, depth_of(incident), since, subjects, frozenset(bereft))
 
 
 def home_key(signal: Signal) -> IncidentKey:
@@ -297,7 +304,9 @@ def explains(cause: Cause, trouble: Trouble) -> bool:
     if cause.depth is Depth.SURFACE or cause.incident.cluster != trouble.cluster:
         return False
     path = cause.incident.owner.path
-    if not any(ref.path == path for ref in trouble.about) and trouble.subject.path not in cause.subjects:
+    subject = trouble.subject.path
+    known = subject in cause.subjects or subject in cause.bereft
+    if not known and not any(ref.path == path for ref in trouble.about):
         return False
     began = _began(cause, trouble)
     return began is not None and trouble.began >= began - SLACK

@@ -114,13 +114,14 @@ class KubernetesOwners:
             return subject
 
     async def standing(self, cluster: str, named: Sequence[ObjectRef]) -> tuple[ObjectRef, ...]:
-        """The nodes and claims of what is named; in a cluster that is not ours the nodes as they are named."""
+        """The nodes and claims of what is named; where nobody can be asked, the nodes as named."""
         found: list[ObjectRef] = []
         for ref in named:
             try:
                 found += await self._stands_on(cluster, ref)
             except (MidwatchError, msgspec.MsgspecError) as error:
                 log.info("surroundings not found", extra={"subject": str(ref), "error": str(error)})
+                found += [ref] if ref.kind == "Node" else []
         return tuple(dict.fromkeys(found))
 
     async def _stands_on(self, cluster: str, ref: ObjectRef) -> tuple[ObjectRef, ...]:

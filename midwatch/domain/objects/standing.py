@@ -13,14 +13,14 @@ _WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", 
 
 
 def standing(view: ClusterView, subject: ObjectRef, owner: ObjectRef) -> tuple[ObjectRef, ...]:
-    """For a pod its node and claims; for a workload what all its unready pods have in common; else the workload behind.
+    """For a pod its workload, node and claims; for a workload what all its unready pods have in common; else the workload behind.
 
     ``owner`` is the top owner of ``subject`` as a verdict named it, for objects that have none in the owner graph.
     """
     item = view.get(subject.kind, subject.namespace, subject.name)
     match item:
         case Pod():
-            return _unique((*_node_of(item), *_claims(item)), subject, owner)
+            return _unique((view.top(item), *_node_of(item), *_claims(item)), subject, owner)
         case PersistentVolume():
             claim = item.spec.claim_ref
             return (ObjectRef("PersistentVolumeClaim", claim.name, claim.namespace),) if claim else ()
