@@ -16,7 +16,7 @@ export RAY_USAGE_STATS_ENABLED=0 RAY_USAGE_STATS_REPORT_URL=http://127.0.0.1:9/
 # A lost node is noticed in about 2.5 s (14 s by default), a lost Serve proxy in about 4 s (28 s).
 export RAY_health_check_period_ms=1000 RAY_health_check_timeout_ms=2000
 export RAY_health_check_failure_threshold=3 RAY_health_check_initial_delay_ms=1000
-export RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S=0.5 RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S=5
+export RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S=0.2 RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S=5
 export RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S=10
 
 # Control actors are not background work, and a stop does not wait half a minute for actors that live for ever.

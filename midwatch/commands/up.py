@@ -35,7 +35,7 @@ def ray_environment(settings: Settings) -> dict[str, str]:
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "2",
         # A dead proxy fails its checks at once, and is replaced after three. Those of a live one may take their time:
         # on a busy machine a proxy answers late, and one given up on while it starts makes the whole start fail.
-        "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.5",
+        "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.2",
         "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "5",
         "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "10",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from midwatch.domain import events as ev
 from midwatch.domain.errors import ClaimLost, Conflict, MidwatchError, Permanent, Transient
@@ -38,6 +38,7 @@ class Desk:
         self._owner, self._ttl, self._slots = owner, timedelta(seconds=ttl_s), slots
         self._journal, self._max_attempts = journal, max_attempts
         self._running: set[asyncio.Task[None]] = set()
+        self._owed: list[tuple[Claim, datetime | None, str]] = []
         self.done = 0
 
     @property
@@ -46,6 +47,7 @@ class Desk:
 
     async def drain(self) -> None:
         """Claim and start what is due, as far as slots are free. Work runs on after this returns."""
+        await self._give_back_owed()
         while (free := self._slots - len(self._running)) > 0:
             claims = await self._queue.claim(
                 self._works, owner=self._owner, now=self._clock.now(), ttl=self._ttl, limit=free
@@ -104,11 +106,20 @@ class Desk:
         return float(min(_RETRY_S * 2**claim.attempt, _LONGEST_RETRY_S))
 
     async def _release(self, claim: Claim, wait_s: float, error: str) -> None:
-        retry_at = self._clock.now() + timedelta(seconds=wait_s) if wait_s else None
+        await self._give_back(claim, self._clock.now() + timedelta(seconds=wait_s) if wait_s else None, error)
+
+    async def _give_back(self, claim: Claim, retry_at: datetime | None, error: str) -> None:
         try:
             await self._queue.release(claim, retry_at=retry_at, error=error)
         except Transient:
-            return  # the store is away: the claim runs out by itself
+            # The store is away. It would take the claim's whole time to run out by itself.
+            self._owed.append((claim, retry_at, error))
+
+    async def _give_back_owed(self) -> None:
+        """Release what could not be released while the store was away."""
+        owed, self._owed = self._owed, []
+        for claim, retry_at, error in owed:
+            await self._give_back(claim, retry_at, error)
 
     async def _keep(self, claim: Claim) -> None:
         """Renew until cancelled. Work that lost its claim ends by itself: the store refuses its next append."""

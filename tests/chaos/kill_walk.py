@@ -249,7 +249,9 @@ def totals(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "kills": len(outcomes),
         "faults": sum(bool(outcome.fault) for outcome in outcomes),
         "resume_p50_s": round(statistics.median(resumed), 2) if resumed else None,
-        "resume_p95_s": round(statistics.quantiles(resumed, n=20)[-1], 2) if len(resumed) > 1 else None,
+        "resume_p95_s": round(statistics.quantiles(resumed, n=20, method="inclusive")[-1], 2)
+        if len(resumed) > 1
+        else None,
         "resume_max_s": resumed[-1] if resumed else None,
     }
 

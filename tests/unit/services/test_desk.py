@@ -317,3 +317,30 @@ async def test_a_store_that_goes_away_under_the_work_costs_one_claim(office: Off
     await successor.drain()
     await idle(successor)
     assert successor.done == 1
+
+
+async def test_a_claim_that_could_not_be_given_back_is_given_back_as_soon_as_the_store_is_there(
+    office: Office,
+) -> None:
+    await office.incident()
+    tries = 0
+
+    async def do(claim: Claim) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            office.store.away = True
+        await office.reported(claim)
+
+    desk = office.desk(do, slots=1)
+    await desk.drain()
+    await idle(desk)
+    with pytest.raises(Transient):
+        await desk.drain()
+    office.store.away = False
+
+    await desk.drain()  # gives back, to be tried after what the error asks for
+    office.clock.advance(TTL_S / 2)
+    await desk.drain()
+    await idle(desk)
+    assert (tries, desk.done) == (2, 1), "long before the claim would have run out"
