@@ -29,6 +29,8 @@ _LIMITS = {
 # SQLSTATE classes and codes that pass by themselves: connection, resources (too many clients, disk full), operator
 # (shutdown, starting up, timeout), serialization and deadlock, lock not available, read-only after a failover.
 _PASSING = ("08", "53", "57", "40", "55P03", "25006")
+# What asyncpg says of a connection that ended, the second where that struck in the middle of a message.
+_BROKEN = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 _SETUP = {"28", "3D"}  # who may come in, and whether the database exists: for a person to set right
 
 
@@ -65,7 +67,7 @@ class Database:
                 yield connection
         except MidwatchError:
             raise
-        except (DBAPIError, PoolTimeout, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (DBAPIError, PoolTimeout, asyncpg.PostgresError, *_BROKEN) as error:
             known = _known(error)
             if known is None:
                 raise
@@ -115,10 +117,10 @@ def _known(error: Exception) -> MidwatchError | None:
 def _is_broken(error: Exception) -> bool:
     """Whether it was not the server that spoke (no SQLSTATE) but the connection that ended under a statement."""
     if not isinstance(error, DBAPIError):
-        return isinstance(error, asyncpg.InterfaceError)
+        return isinstance(error, _BROKEN)
     cause = getattr(error.orig, "__cause__", None)
     # asyncpg tells wrong arguments as an InterfaceError too, but one that is a ValueError: that is our defect.
-    lost = isinstance(cause, asyncpg.InterfaceError | OSError) and not isinstance(cause, ValueError)
+    lost = isinstance(cause, (*_BROKEN, OSError)) and not isinstance(cause, ValueError)
     return error.connection_invalidated or lost
 
 
