@@ -18,6 +18,7 @@ from midwatch.adapters.embedded.valkey import EmbeddedValkey
 from midwatch.adapters.store.database import Database
 from midwatch.adapters.store.migrate import migrate
 from midwatch.domain.errors import Permanent, Transient
+from midwatch.sandbox.client import ControlClient
 from midwatch.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,14 @@ class House:
         """Start again what dies, until cancelled."""
         owned: Sequence[Embedded] = [*self._stores, *([self._sandbox] if self._sandbox else [])]
         await Keeper(owned).run()
+
+    async def play(self) -> None:
+        """Begin the sandbox's scenario once ``sandbox_after_s`` have passed: a newcomer should see it happen."""
+        scenario = {"demo": "crashloop"}.get(self.settings.sandbox_scenario, self.settings.sandbox_scenario)
+        if self._sandbox is None or scenario == "none":
+            return
+        await asyncio.sleep(self.settings.sandbox_after_s)
+        await asyncio.to_thread(ControlClient(self.settings.sandbox_kubeconfig).start, scenario)
 
     def processes(self) -> list[psutil.Process]:
         """What runs now and would outlive this process."""
@@ -126,7 +135,7 @@ class SandboxProcess:
         self._settings.log_dir.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "midwatch.sandbox", "--port", str(self._port), "--with-parent"]
         command += ["--kubeconfig", str(self._settings.sandbox_kubeconfig)]
-        command += ["--scenario", self._settings.sandbox_scenario, "--after", str(self._settings.sandbox_after_s)]
+        command += ["--scenario", "none"]  # nothing breaks before somebody watches: see House.play
         with (self._settings.log_dir / "sandbox.log").open("ab") as errors:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from ray import serve as ray_serve
 
 from actors import names
-from actors.supervisor import Supervisor, start
+from actors.roster import SUPERVISOR, engage
 from midwatch.bootstrap.serving import prepare_schema
 from midwatch.settings import Settings, load_settings
 from serve.api import build_api
@@ -34,7 +34,7 @@ def build(args: Mapping[str, object]) -> ray_serve.Application:
     else:  # deployed by itself (`serve deploy`, KubeRay): nobody else has seen to the schema and the actors
         settings = load_settings(**args)
         asyncio.run(prepare_schema(settings))
-        start(Supervisor, settings, names.SUPERVISOR)
+        engage(names.SUPERVISOR, SUPERVISOR, settings)
 
     def edge_api() -> FastAPI:  # a plain function without arguments: Ray takes anything else for an ASGI app
         return build_api(partial(open_edge, settings))

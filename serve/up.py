@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from actors import clients, names
-from actors.supervisor import Supervisor, start
+from actors.roster import SUPERVISOR, engage, roster
 from midwatch.domain.errors import MidwatchError, Permanent
 from midwatch.house import House, open_house
 from midwatch.processes import HouseLock, Ledger
@@ -73,19 +73,36 @@ def _run(settings: Settings, stack: ExitStack, began: float) -> None:
             house = opening.result()
             stack.callback(house.close)
     ledger.record(house.processes(), "store or sandbox")
-    with step("actors", began):
-        start(Supervisor, house.settings, names.SUPERVISOR)
+    # Here rather than by the supervisor, which comes last and from then on looks after them.
+    for name, post in {**roster(house.settings), names.SUPERVISOR: SUPERVISOR}.items():
+        engage(name, post, house.settings)
+    cluster = house.settings.clusters[0]
+    with step(f"watching {cluster}", began) as later:
+        if not asyncio.run(_watching(cluster)):
+            later(f"[yellow]the watcher of {cluster} has not listed its cluster yet:[/] see `midwatch status`")
     with step("edge", began):
         _start_edge(house.settings)
-    asyncio.run(_stay(house, ledger, dashboard, token, fresh, began))
+    asyncio.run(_stay(house, ledger, dashboard, token, fresh))
 
 
 @contextmanager
-def step(what: str, began: float) -> Iterator[None]:
-    """Say what is being started, and when it stood."""
-    with out.status(f"Starting {what}…"):
-        yield
-    out.print(f"  [green]✓[/] {what} [dim]{time.monotonic() - began:.1f} s[/]")
+def step(what: str, began: float) -> Iterator[Callable[[str], None]]:
+    """Say what is being started, and when it stood, or whatever is said instead."""
+    instead: list[str] = []
+    with out.status(f"Starting: {what}…"):
+        yield instead.append
+    for said in instead or [f"[green]✓[/] {what} [dim]{time.monotonic() - began:.1f} s[/]"]:
+        out.print(f"  {said}")
+
+
+async def _watching(cluster: str) -> bool:
+    """Wait until the watcher has listed its cluster; whether it did in time."""
+    deadline = time.monotonic() + _READY_S
+    while time.monotonic() < deadline:
+        if (await clients.health(names.watcher(cluster)) or {}).get("watching"):
+            return True
+        await asyncio.sleep(0.1)
+    return False
 
 
 def _refuse_taken_port(settings: Settings) -> None:
@@ -161,22 +178,21 @@ def _start_edge(settings: Settings) -> None:
         ) from error
 
 
-async def _stay(house: House, ledger: Ledger, dashboard: int, token: str, fresh: bool, began: float) -> None:
+async def _stay(house: House, ledger: Ledger, dashboard: int, token: str, fresh: bool) -> None:
     """Keep what this process owns until asked to end."""
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ending.set)  # after ray.init, which installs its own
+    _announce(house.settings, dashboard, token, fresh)
     async with _kept(house, ledger):
-        ready = asyncio.create_task(_announce(house.settings, dashboard, token, fresh, began))
         await ending.wait()
-        ready.cancel()
     out.print("\nStopping. State is kept; the next start goes on where this one ended.")
 
 
 @asynccontextmanager
 async def _kept(house: House, ledger: Ledger) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(house.keep()), asyncio.create_task(_write_ledger(house, ledger))]
+    tasks = [asyncio.create_task(each) for each in (house.keep(), house.play(), _write_ledger(house, ledger))]
     try:
         yield
     finally:
@@ -194,18 +210,9 @@ async def _write_ledger(house: House, ledger: Ledger) -> None:
         await asyncio.sleep(_LEDGER_S)
 
 
-async def _announce(settings: Settings, dashboard: int, token: str, fresh: bool, began: float) -> None:
-    """Say where to look, once the watcher has listed its cluster."""
-    cluster = settings.clusters[0]
-    deadline = time.monotonic() + _READY_S
-    while time.monotonic() < deadline:
-        health = await clients.health(names.watcher(cluster))
-        if (health or {}).get("watching"):
-            break
-        await asyncio.sleep(0.1)
-    else:
-        out.print(f"  [yellow]the watcher of {cluster} has not listed its cluster yet:[/] see `midwatch status`")
-    out.print(f"  [green]✓[/] watching {cluster} [dim]{time.monotonic() - began:.1f} s[/]\n")
+def _announce(settings: Settings, dashboard: int, token: str, fresh: bool) -> None:
+    """Say where to look."""
+    out.print()
     out.print(f"  Console    {settings.url}")
     out.print(f"  Token      {token}" if fresh else f"  Token      in {settings.token_file}")
     out.print(f"  Actors     http://127.0.0.1:{dashboard} (Ray's dashboard)")

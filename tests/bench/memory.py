@@ -11,6 +11,20 @@ from tests.bench.figures import say
 from tests.fixtures.houses import RunningHouse
 
 _QUIET_S = 15.0
+_KNOWN = (
+    "gcs_server",
+    "raylet",
+    "dashboard/agent",
+    "runtime_env/agent",
+    "dashboard",
+    "monitor",
+    "midwatch.sandbox",
+    "serve.up",
+    "kubernetes_server",
+    "postgres",
+    "valkey",
+    "log_monitor",
+)
 
 
 def measure(house: RunningHouse) -> None:
@@ -41,8 +55,7 @@ def _title(process: psutil.Process) -> str:
     line = " ".join(words)
     if line.startswith("ray::"):
         return words[0].split(".")[0]
-    for known in ("gcs_server", "raylet", "dashboard/agent", "runtime_env/agent", "dashboard", "monitor", "midwatch.sandbox",
-                  "serve.up", "kubernetes_server", "postgres", "valkey", "log_monitor"):  # fmt: skip
+    for known in _KNOWN:
         if known in line:
             return known
     return process.name()

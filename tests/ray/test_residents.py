@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from ray.exceptions import RayActorError
 
 from actors import clients, names
-from actors.supervisor import Supervisor, roster, start
+from actors.roster import SUPERVISOR, engage, roster
 from midwatch.adapters.embedded.postgres import EmbeddedPostgres
 from midwatch.adapters.store.database import Database
 from midwatch.adapters.store.stores import open_stores
@@ -37,6 +37,11 @@ ERRORS = (
     errors.Conflict("written by another"),
     errors.ClaimLost("taken over"),
 )
+
+
+def start(kind: type, settings: Settings, name: str, *rest: object) -> clients.Handle:
+    """An actor of a class of these tests, on the head like those of the house."""
+    return clients.make(kind, {"name": name, "resources": {"head": 0.01}}, settings, name, *rest)
 
 
 async def healthy(name: str, *, but: object = None, within_s: float = 60) -> dict[str, Any]:
@@ -115,7 +120,7 @@ async def test_a_wrong_address_of_the_store_does_not_kill_it_either(settings: Se
 
 
 async def test_the_supervisor_brings_up_the_house_and_makes_anew_what_was_killed_for_good(settings: Settings) -> None:
-    start(Supervisor, settings, names.SUPERVISOR)
+    engage(names.SUPERVISOR, SUPERVISOR, settings)
     async with asyncio.timeout(60):
         while set(names.house(settings)) - set(await clients.everyone()):
             await asyncio.sleep(0.1)
