@@ -57,12 +57,40 @@ _DETACHED: Mapping[str, Any] = {
 }
 
 
+class Directory:
+    """Handles found once and kept: finding one asks Ray's control store."""
+
+    def __init__(self) -> None:
+        self._handles: dict[str, Handle] = {}
+
+    async def handle(self, name: str) -> Handle:
+        """The handle of a named actor. Raises ``ValueError`` when there is none."""
+        if name not in self._handles:
+            self._handles[name] = await find(name)
+        return self._handles[name]
+
+    def forget(self, name: str) -> None:
+        """The actor died for good, or another bears its name now: find it again next time."""
+        self._handles.pop(name, None)
+
+    async def health(self, name: str, timeout_s: float) -> dict[str, object] | None:
+        """An actor's word on its health, or ``None`` when it does not answer in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await (await self.handle(name)).health.remote()
+        except (RayError, ValueError):
+            self.forget(name)
+            return None
+        except TimeoutError:
+            return None
+
+
 class ActorBells:
     """Rings actors by name. A ring is one-way: an actor that is away finds its work at its next sweep."""
 
     def __init__(self, channels: Iterable[str] = ("console",)) -> None:
         self._channels = tuple(names.channel_gateway(channel) for channel in channels)
-        self._handles: dict[str, Handle] = {}
+        self._directory = Directory()
         self._rings: set[asyncio.Task[None]] = set()
 
     def signals(self) -> None:
@@ -85,12 +113,10 @@ class ActorBells:
 
     async def _rung(self, name: str) -> None:
         try:
-            handle = self._handles.get(name) or await find(name)
-            self._handles[name] = handle
-            await handle.wake.remote()
+            await (await self._directory.handle(name)).wake.remote()
         except (RayError, ValueError) as error:
             # Dead, restarting or not made yet. The row that the ring was about is stored; the sweep finds it.
-            self._handles.pop(name, None)
+            self._directory.forget(name)
             log.debug("ring not heard", extra={"to": name, "error": type(error).__name__})
 
 
@@ -117,11 +143,7 @@ async def scrape(actor: str, timeout_s: float = 1.0) -> tuple[Family, ...] | Non
 
 async def health(actor: str, timeout_s: float = 1.0) -> dict[str, object] | None:
     """An actor's word on its health, or ``None`` when it does not answer in time."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await (await find(actor)).health.remote()
-    except _SILENT:
-        return None
+    return await Directory().health(actor, timeout_s)
 
 
 async def everyone() -> tuple[str, ...]:

@@ -47,6 +47,11 @@ _NEEDS_LOG = frozenset(
 )  # fmt: skip
 """Conditions that say that something failed, not why: the log does."""
 
+_LOST_NODE = ("NodeNotReady", "NodeUnreachable")
+_OF_ITS_OWN = ("ImagePullBackOff", "ErrImageNeverPull", "CreateContainer", "RunContainerError", "MissingConfigMap",
+               "MissingSecret", "OOMKilled", "CrashLoopBackOff", "FailedScheduling")  # fmt: skip
+"""Troubles that a silent node does not explain, though its pods be among the workload's."""
+
 _UNREACHED = re.compile(
     r"(?i)refused|timed? ?out|unreachable|no route|no such host|connect|upstream|unavailable|lookup|resolve"
 )
@@ -71,7 +76,7 @@ def find(view: ClusterView, findings: Sequence[Finding], attached: Attached, foc
     drawn = view.sees("*")
     raised = [item for item in findings if drawn or item.severity is not Severity.INFO] or list(findings)
     related = [item for item in raised if focus is None or _touches(view, item, focus)]
-    known = [item for item in related if depth(item)]
+    known = _explaining([item for item in related if depth(item)], focus)
     if not known:
         return None
     worst = max(known, key=lambda item: (item.severity.rank, depth(item), _near(item, focus)))
@@ -83,6 +88,14 @@ def find(view: ClusterView, findings: Sequence[Finding], attached: Attached, foc
     log = attached.of(_writers(view, root)) if root.condition.split("/", maxsplit=1)[0] in _NEEDS_LOG else None
     chain = _missing_backend(findings, log, root) if log is not None else ()
     return _from(root, beside, log, chain)
+
+
+def _explaining(known: list[Finding], focus: ObjectRef | None) -> list[Finding]:
+    """Without a lost node, where a workload has a trouble of its own that no node brings about."""
+    if focus is None or focus.kind == "Node":
+        return known
+    own = any(item.condition.startswith(_OF_ITS_OWN) for item in known)
+    return [item for item in known if not item.condition.startswith(_LOST_NODE)] if own else known
 
 
 def depth(finding: Finding) -> int:
