@@ -57,4 +57,5 @@ async def open_ingestion(resources: Resources, bells: Bells) -> AsyncIterator[In
             resources.ids,
             by=resources.owner,
             surroundings=owners,
+            silences=resources.stores.silences,
         )

@@ -248,11 +248,14 @@ def depth_of_signal(signal: Signal) -> Depth:
     return _DEPTHS.get(signal.owner.kind, Depth.SURFACE)
 
 
-def place(signal: Signal, board: Board) -> Place:
-    """Where a firing signal belongs."""
+def place(signal: Signal, board: Board, grouped: IncidentKey | None = None) -> Place:
+    """Where a firing signal belongs. ``grouped`` is the key of a rule that groups in its own way."""
     held = board.holding(signal.identity)
     if held:
         return Place(held[0], held[0].key, Reason.JOINED_OPEN_INCIDENT)
+    if grouped is not None:
+        same = board.of_key(grouped)
+        return Place(same, grouped, Reason.JOINED_OPEN_INCIDENT if same else Reason.RULE_MATCHED)
     trouble = trouble_of(signal)
     own = depth_of_signal(signal)
     for cause in board.near(trouble):

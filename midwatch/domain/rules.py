@@ -1,118 +1,176 @@
 """Rules: which signals become incidents, how severe, after how long, and who may act. Pure matching, with reasons."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 import msgspec
 
+from midwatch.domain.ids import IncidentKey
+from midwatch.domain.matching import NAMES, Matcher, mismatch, values_of, wanted_by
 from midwatch.domain.refs import Severity
 from midwatch.domain.signals import Signal, Tier
+from midwatch.domain.silences import Window
+
+__all__ = [
+    "CAUSE",
+    "Grouping",
+    "Match",
+    "Matcher",
+    "Rule",
+    "RuleSet",
+    "SeverityMap",
+    "group_key",
+    "mismatch",
+    "ripe_at",
+    "severity_under",
+]
+
+CAUSE = "cause"
+"""The grouping that is ours: by what is the cause (see :mod:`midwatch.domain.grouping`)."""
 
 
-class Matcher(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What a signal must be like; an empty field matches everything, a list matches any of its members.
+class Grouping(StrEnum):
+    """What a rule may group by, besides ``label:NAME``."""
 
-    ``conditions`` and ``namespaces`` take a trailing ``*``. ``labels`` must all be equal.
-    """
+    CAUSE = CAUSE
+    OWNER = "owner"
+    NAMESPACE = "namespace"
+    CLUSTER = "cluster"
+    CONDITION = "condition"
+    SUBJECT = "subject"
 
-    conditions: tuple[str, ...] = ()
-    families: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
-    namespaces: tuple[str, ...] = ()
-    kinds: tuple[str, ...] = ()
-    clusters: tuple[str, ...] = ()
-    labels: dict[str, str] = {}
-    at_least: Severity = Severity.INFO
+
+class SeverityMap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Severity by a label's value; the signal's own where the value is not among those named."""
+
+    label: str
+    values: dict[str, Severity]
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One rule as loaded; rules are tried in falling ``priority``, then as they stand. The first match counts.
 
     ``hold`` is how long a signal must fire before an incident opens; ``severity`` replaces the signal's own.
-    ``cooldown`` is how long after an incident recovered by itself the same trouble reopens it.
+    ``threshold`` episodes of one group must begin within ``window`` before an incident opens. ``cooldown`` is how long
+    after an incident recovered by itself the same trouble reopens it. ``group_by`` other than ``cause`` makes one
+    incident of all that is equal in these. ``notify`` names channels.
     """
 
     id: str
     match: Matcher
     priority: int = 0
-    severity: Severity | None = None
+    severity: Severity | SeverityMap | None = None
     tier: Tier = Tier.SUPERVISED
     playbook: str = ""
     hold: timedelta = timedelta(0)
+    threshold: int = 1
+    window: timedelta = timedelta(0)
     cooldown: timedelta = timedelta(0)
+    group_by: tuple[str, ...] = (CAUSE,)
     notify: tuple[str, ...] = ()
     drop: bool = False
     where: str = ""
 
 
 class Match(msgspec.Struct, frozen=True):
-    """The verdict on one signal: the rule that matched, if any, and why each one before it did not."""
+    """The verdict on one signal: the rule that takes it, if any."""
 
     rule: Rule | None
-    passed_over: tuple[tuple[str, str], ...] = ()
 
 
 class RuleSet:
-    """Rules indexed by condition, so that the cost of a match does not grow with the number of rules."""
+    """Rules indexed by what each asks for, so that the cost of a match does not grow with their number.
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
-        ordered = sorted(rules, key=lambda rule: -rule.priority)  # stable: equal priorities keep their order
-        self.rules: tuple[Rule, ...] = tuple(ordered)
-        self._exact: dict[str, list[tuple[int, Rule]]] = {}
-        self._open: list[tuple[int, Rule]] = []
-        for place, rule in enumerate(ordered):
-            exact = rule.match.conditions and not any(name.endswith("*") for name in rule.match.conditions)
-            if not exact:
-                self._open.append((place, rule))
-            for name in rule.match.conditions if exact else ():
-                self._exact.setdefault(name, []).append((place, rule))
+    Each rule stands under one exact value that it asks for: that which the fewest rules share. A signal is held against
+    the rules under its own values, and against the few that ask for nothing exact. ``windows`` are the maintenance
+    windows that stand beside the rules.
+    """
+
+    def __init__(self, rules: Iterable[Rule], windows: Iterable[Window] = ()) -> None:
+        self.windows = tuple(windows)
+        self.rules: tuple[Rule, ...] = tuple(sorted(rules, key=lambda rule: -rule.priority))  # stable
+        shared = Counter(entry for rule in self.rules for choice in _choices(rule.match) for entry in choice)
+        self._index: dict[tuple[str, str], list[int]] = {}
+        self._rest: list[int] = []
+        self._labels: set[str] = set()
+        self._prefixes: dict[str, set[int]] = {}
+        for place, rule in enumerate(self.rules):
+            choices = list(_choices(rule.match))
+            if not choices:
+                self._rest.append(place)
+                continue
+            for name, value in min(choices, key=lambda choice: max(shared[entry] for entry in choice)):
+                self._index.setdefault((name, value), []).append(place)
+                if name.startswith("label:"):
+                    self._labels.add(name)
+                elif value.endswith("*"):
+                    self._prefixes.setdefault(name, set()).add(len(value) - 1)
 
     def match(self, signal: Signal) -> Match:
         """The first rule that wants this signal."""
-        candidates = sorted([*self._exact.get(signal.condition, ()), *self._open], key=lambda pair: pair[0])
-        passed: list[tuple[str, str]] = []
-        for _, rule in candidates:
-            objection = mismatch(rule.match, signal)
-            if not objection:
-                return Match(rule, tuple(passed))
-            passed.append((rule.id, objection))
-        return Match(None, tuple(passed))
+        places = list(self._rest)
+        for entry in self._entries(signal):
+            places += self._index.get(entry, ())
+        for place in sorted(set(places)):
+            if not mismatch(self.rules[place].match, signal):
+                return Match(self.rules[place])
+        return Match(None)
+
+    def _entries(self, signal: Signal) -> Iterator[tuple[str, str]]:
+        for name, value in zip(NAMES, values_of(signal), strict=True):
+            yield name, value
+            for length in self._prefixes.get(name, ()):
+                yield name, f"{value[:length]}*"
+        for name in self._labels:
+            yield name, signal.labels.get(name[6:], "")
 
     def explain(self, signal: Signal) -> tuple[tuple[Rule, str], ...]:
         """Every rule with why it does not match (empty where it does), for people."""
         return tuple((rule, mismatch(rule.match, signal)) for rule in self.rules)
 
 
-def mismatch(match: Matcher, signal: Signal) -> str:
-    """Why this signal is not meant; empty when it is."""
-    tests = (
-        ("condition", match.conditions, signal.condition),
-        ("family", match.families, signal.labels.get("family", "")),
-        ("source", match.sources, signal.source),
-        ("namespace", match.namespaces, signal.subject.namespace),
-        ("kind", match.kinds, signal.subject.kind),
-        ("cluster", match.clusters, signal.cluster),
-    )
-    for name, wanted, value in tests:
-        if wanted and not _among(value, wanted):
-            return f"{name} is {value or 'empty'}, wanted {' or '.join(wanted)}"
-    for label, wanted_value in match.labels.items():
-        if signal.labels.get(label) != wanted_value:
-            return f"label {label} is {signal.labels.get(label, 'absent')}, wanted {wanted_value}"
-    if signal.severity.rank < match.at_least.rank:
-        return f"severity is {signal.severity}, wanted at least {match.at_least}"
-    return ""
-
-
-def _among(value: str, wanted: Sequence[str]) -> bool:
-    return any(value.startswith(name[:-1]) if name.endswith("*") else value == name for name in wanted)
+def _choices(match: Matcher) -> Iterator[list[tuple[str, str]]]:
+    """The ways in which a matcher could be indexed: each a list of values one of which a signal must have."""
+    for label, value in match.labels.items():
+        if not value.startswith("~"):
+            yield [(f"label:{label}", value)]
+    for name, wanted in zip(NAMES, wanted_by(match), strict=True):
+        if wanted:
+            yield [(name, value) for value in dict.fromkeys(wanted)]
 
 
 def severity_under(rule: Rule, signal: Signal) -> Severity:
     """How bad a signal is by this rule."""
-    return rule.severity or signal.severity
+    match rule.severity:
+        case SeverityMap(label=label, values=values):
+            return values.get(signal.labels.get(label, ""), signal.severity)
+        case None:
+            return signal.severity
+        case fixed:
+            return fixed
 
 
 def ripe_at(rule: Rule, signal: Signal) -> datetime:
     """When a signal that keeps firing becomes an incident under this rule."""
     return min(signal.starts_at, signal.received_at) + rule.hold
+
+
+def group_key(rule: Rule, signal: Signal) -> IncidentKey | None:
+    """The key of a rule that groups in its own way; ``None`` where the cause decides."""
+    if rule.group_by == (CAUSE,):
+        return None
+    values = {
+        Grouping.CAUSE: f"{signal.failure_class}:{signal.owner.path}",
+        Grouping.OWNER: signal.owner.path,
+        Grouping.NAMESPACE: signal.subject.namespace,
+        Grouping.CLUSTER: signal.cluster,
+        Grouping.CONDITION: signal.condition,
+        Grouping.SUBJECT: signal.subject.path,
+    }
+    parts = [
+        f"{name}={signal.labels.get(name[6:], '')}" if name.startswith("label:") else f"{name}={values[Grouping(name)]}"
+        for name in rule.group_by
+    ]
+    return IncidentKey("|".join((signal.cluster, f"rule:{rule.id}", *parts)))

@@ -11,14 +11,19 @@ from midwatch.domain import events as ev
 from midwatch.domain.approvals import ApprovalOutcome
 from midwatch.domain.errors import ClaimLost, Conflict
 from midwatch.domain.grouping import named_objects
+from midwatch.domain.ids import IncidentKey
 from midwatch.domain.incidents import Incident, State, Work
 from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef
 from midwatch.domain.rules import RuleSet, ripe_at
 from midwatch.domain.signals import Signal, SignalStatus
-from midwatch.services.placing import Entry, Outcome, Placing
-from midwatch.services.ports import Inbox, Journal, PendingSignal, Receipt, WorkQueue
+from midwatch.domain.silences import Silence, Window, hush
+from midwatch.services.placing import Entry, Outcome, Placing, key_of
+from midwatch.services.ports import Inbox, Journal, PendingSignal, Receipt, SilenceBook, WorkQueue
 from midwatch.services.runtime import Clock, Ids, Wake
+
+SILENCE_LOOK = timedelta(minutes=1)
+"""How often what is silenced is looked at again: a silence may end early, a window may be edited."""
 
 
 class Rules(Protocol):
@@ -82,10 +87,11 @@ class Ingestion:
         *,
         by: str,
         surroundings: Surroundings | None = None,
+        silences: SilenceBook | None = None,
     ) -> None:
         self._inbox, self._journal, self._work, self._rules, self._owners = inbox, journal, work, rules, owners
         self._clock, self._by = clock, by
-        self._surroundings = surroundings or AsNamed()
+        self._surroundings, self._silences = surroundings or AsNamed(), silences
         self._placing = Placing(journal, clock, ids, by=by)
 
     async def drain(self) -> int:
@@ -109,7 +115,13 @@ class Ingestion:
 
     async def _judge(self, signals: Sequence[Signal]) -> tuple[list[Outcome], list[Entry]]:
         """Which signals come to nothing, which wait, and which are to be placed."""
+        if not signals:
+            return [], []
         rules, now = self._rules.current(), self._clock.now()
+        quiet: tuple[Silence | Window, ...] = (
+            *rules.windows,
+            *(await self._silences.active(now) if self._silences else ()),
+        )
         over = await self._inbox.resolved_among({signal.episode for signal in signals})
         outcomes: list[Outcome] = []
         wanted: list[Entry] = []
@@ -119,12 +131,41 @@ class Ingestion:
                 outcomes.append((signal.id, Reason.NO_RULE, None))
             elif signal.episode in over:
                 outcomes.append(self._late(signal))
+            elif (silence := hush(signal, quiet, now)) is not None and not self._placing.knows(signal):
+                await self._inbox.defer(signal.id, min(silence.until, now + SILENCE_LOOK), Reason.SILENCED)
             elif (ripe := ripe_at(rule, signal)) > now:
                 await self._inbox.defer(signal.id, ripe)
             else:
                 wanted.append((signal, rule))
-        known = await asyncio.gather(*(self._surrounded(signal) for signal, _ in wanted))
-        return outcomes, [(signal, rule) for signal, (_, rule) in zip(known, wanted, strict=True)]
+        entries = await self._all_surrounded(wanted)
+        return await self._enough(outcomes, entries, rules)
+
+    async def _enough(
+        self, outcomes: list[Outcome], entries: Sequence[Entry], rules: RuleSet
+    ) -> tuple[list[Outcome], list[Entry]]:
+        """Hold back what has not come often enough; with what has, take what came before and still fires."""
+        taken = {signal.id: (signal, rule) for signal, rule in entries if rule.threshold <= 1}
+        counting = {rule.id: rule for _, rule in entries if rule.threshold > 1}
+        for rule in counting.values():
+            heard = await self._inbox.firing_since(self._clock.now() - rule.window)
+            same = [(signal, rule) for signal in heard if (found := rules.match(signal).rule) and found.id == rule.id]
+            groups: dict[IncidentKey, list[Entry]] = {}
+            for entry in await self._all_surrounded(same):
+                groups.setdefault(key_of(entry), []).append(entry)
+            over = await self._inbox.resolved_among({signal.episode for signal, _ in same})
+            for entry in [entry for entry in entries if entry[1].id == rule.id]:
+                group = groups.get(key_of(entry), [])
+                if self._placing.would_join(entry):
+                    taken[entry[0].id] = entry
+                elif len({signal.episode for signal, _ in group}) >= rule.threshold:
+                    taken |= {each[0].id: each for each in (entry, *group) if each[0].episode not in over}
+                else:
+                    outcomes.append((entry[0].id, Reason.BELOW_THRESHOLD, None))
+        return outcomes, list(taken.values())
+
+    async def _all_surrounded(self, entries: Sequence[Entry]) -> list[Entry]:
+        known = await asyncio.gather(*(self._surrounded(signal) for signal, _ in entries))
+        return [(signal, rule) for signal, (_, rule) in zip(known, entries, strict=True)]
 
     def _late(self, signal: Signal) -> Outcome:
         """A firing whose resolve is here already opens nothing any more.

@@ -12,6 +12,7 @@ from midwatch.domain.grouping import (
     Place,
     adoptees,
     depth_of_signal,
+    home_key,
     may_be_adopted,
     may_reopen,
     place,
@@ -20,7 +21,7 @@ from midwatch.domain.grouping import (
 from midwatch.domain.ids import IncidentId, IncidentKey, SignalId
 from midwatch.domain.incidents import Incident, Member
 from midwatch.domain.reasons import Reason
-from midwatch.domain.rules import Rule, severity_under
+from midwatch.domain.rules import Rule, group_key, severity_under
 from midwatch.domain.signals import Signal
 from midwatch.services.ports import Journal
 from midwatch.services.runtime import Clock, Ids
@@ -58,6 +59,15 @@ class Placing:
         """The open incident that counts this very episode as firing, if any."""
         held = self._board.holding_episode(signal.identity, signal.episode)
         return held[0].id if held else None
+
+    def knows(self, signal: Signal) -> bool:
+        """Whether an open incident has this as a firing member, in whatever episode."""
+        return bool(self._board.holding(signal.identity))
+
+    def would_join(self, entry: Entry) -> bool:
+        """Whether there is an open incident that a signal belongs to."""
+        signal, rule = entry
+        return place(signal, self._board, group_key(rule, signal)).incident is not None
 
     # -- firing
 
@@ -201,11 +211,18 @@ class Placing:
             return
 
 
+def key_of(entry: Entry) -> IncidentKey:
+    """What a signal is grouped by under its rule, where nothing explains it."""
+    signal, rule = entry
+    return group_key(rule, signal) or home_key(signal)
+
+
 def _by_target(entries: Iterable[Entry], board: Board) -> list[tuple[Place, list[tuple[Place, Entry]]]]:
     """Entries by where they belong, each with its own reason."""
     groups: dict[str, list[tuple[Place, Entry]]] = {}
     for entry in entries:
-        where = place(entry[0], board)
+        signal, rule = entry
+        where = place(signal, board, group_key(rule, signal))
         groups.setdefault(where.incident.id if where.incident else where.key, []).append((where, entry))
     return [(members[0][0], members) for members in groups.values()]
 

@@ -19,6 +19,7 @@ from midwatch.domain.incidents import Incident, State, Work
 from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef, Severity
 from midwatch.domain.signals import Signal
+from midwatch.domain.silences import Silence
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -176,8 +177,8 @@ class Inbox(Protocol):
         """Mark signals as dealt with."""
         ...
 
-    async def defer(self, signal_id: SignalId, due: datetime) -> None:
-        """Look at this signal again at ``due`` (a rule's ``for``)."""
+    async def defer(self, signal_id: SignalId, due: datetime, reason: Reason | None = None) -> None:
+        """Look at this signal again at ``due`` (a rule's ``for``, a silence's end). ``reason`` is shown meanwhile."""
         ...
 
     async def resolved_since(self, episode: str) -> bool:
@@ -197,15 +198,39 @@ class Inbox(Protocol):
         ...
 
     async def depth(self) -> int:
-        """How many signals are unsettled."""
+        """How many signals are unsettled, those that a silence holds back left out."""
         ...
 
     async def active(self, *, source: str, cluster: str) -> tuple[Signal, ...]:
         """The last firing signal of each episode of this source that has no resolved one yet."""
         ...
 
+    async def firing_since(self, since: datetime) -> tuple[Signal, ...]:
+        """Every firing signal received at ``since`` or later, in the order they came; the first ten thousand."""
+        ...
+
     async def recent(self, *, limit: int = 100) -> tuple[SignalRow, ...]:
         """Signals with their outcomes, newest first."""
+        ...
+
+
+class SilenceBook(Protocol):
+    """The silences that people made."""
+
+    async def put(self, silence: Silence) -> None:
+        """Commit a silence, or what it is changed to."""
+        ...
+
+    async def find(self, silence_id: str) -> Silence:
+        """``NotFound`` for an unknown id; a unique prefix of 8 characters will do."""
+        ...
+
+    async def active(self, now: datetime) -> tuple[Silence, ...]:
+        """Those that hold at this instant."""
+        ...
+
+    async def recent(self, *, limit: int = 100) -> tuple[Silence, ...]:
+        """All, the last to end first."""
         ...
 
 

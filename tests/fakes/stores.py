@@ -20,6 +20,7 @@ from midwatch.domain.incidents import Incident, Next, Work, decide
 from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import Severity
 from midwatch.domain.signals import Signal, SignalStatus
+from midwatch.domain.silences import Silence
 from midwatch.services.ports import (
     CardRow,
     Claim,
@@ -91,6 +92,7 @@ class _Tables:
     clicks: dict[ClickId, _ClickRow] = field(default_factory=dict)
     leases: dict[str, Lease] = field(default_factory=dict)
     cards: dict[tuple[IncidentId, str], _Card] = field(default_factory=dict)
+    silences: dict[str, Silence] = field(default_factory=dict)
     token: int = 0
     away: bool = False
 
@@ -115,6 +117,7 @@ class MemoryStore:
         self.clicks = MemoryClicks(self._tables)
         self.leases = MemoryLeases(self._tables)
         self.cards = MemoryCards(self._tables)
+        self.silences = MemorySilences(self._tables)
 
     @property
     def away(self) -> bool:
@@ -309,11 +312,11 @@ class MemoryInbox(_Port):
                 reason, row.incident = told[row.signal.id]
                 row.settled, row.outcome = True, reason.value
 
-    async def defer(self, signal_id: SignalId, due: datetime) -> None:
+    async def defer(self, signal_id: SignalId, due: datetime, reason: Reason | None = None) -> None:
         await self._tables.enter()
         for row in self._tables.signals.values():
             if row.signal.id == signal_id and not row.settled:
-                row.due, row.looks = due, row.looks + 1
+                row.due, row.looks, row.outcome = due, row.looks + 1, reason.value if reason else ""
 
     async def resolved_since(self, episode: str) -> bool:
         await self._tables.enter()
@@ -339,7 +342,13 @@ class MemoryInbox(_Port):
 
     async def depth(self) -> int:
         await self._tables.enter()
-        return sum(not row.settled for row in self._tables.signals.values())
+        return sum(not row.settled and row.outcome != Reason.SILENCED for row in self._tables.signals.values())
+
+    async def firing_since(self, since: datetime) -> tuple[Signal, ...]:
+        await self._tables.enter()
+        rows = sorted(self._tables.signals.values(), key=_SignalRow.order)
+        signals = [row.signal for row in rows if row.signal.status is SignalStatus.FIRING]
+        return tuple(signal for signal in signals if signal.received_at >= since)
 
     async def active(self, *, source: str, cluster: str) -> tuple[Signal, ...]:
         await self._tables.enter()
@@ -366,6 +375,27 @@ class MemoryInbox(_Port):
     def _episode(self, episode: str, status: SignalStatus) -> list[_SignalRow]:
         rows = self._tables.signals.values()
         return [row for row in rows if row.signal.episode == episode and row.signal.status is status]
+
+
+class MemorySilences(_Port):
+    async def put(self, silence: Silence) -> None:
+        await self._tables.enter()
+        self._tables.silences[silence.id] = silence
+
+    async def find(self, silence_id: str) -> Silence:
+        await self._tables.enter()
+        return self._tables.silences[_find(self._tables.silences, silence_id, "silence")]
+
+    async def active(self, now: datetime) -> tuple[Silence, ...]:
+        await self._tables.enter()
+        return tuple(each for each in self._all() if each.until(now) is not None)[::-1]
+
+    async def recent(self, *, limit: int = 100) -> tuple[Silence, ...]:
+        await self._tables.enter()
+        return self._all()[:limit]
+
+    def _all(self) -> tuple[Silence, ...]:
+        return tuple(sorted(self._tables.silences.values(), key=lambda each: (each.ends_at, each.id), reverse=True))
 
 
 class MemoryClicks(_Port):

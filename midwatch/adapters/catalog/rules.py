@@ -1,16 +1,21 @@
-"""Rule files: ``rules/*.yaml`` read strictly, with the examples each rule carries."""
+"""Rule files: ``rules/*.yaml`` read strictly, rules and maintenance windows with the examples each carries."""
 
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from midwatch.adapters.catalog.yaml_source import Faults, Source, yaml_files
+from midwatch.domain.conditions import CATALOGUE
 from midwatch.domain.ids import SignalId
+from midwatch.domain.matching import pattern
 from midwatch.domain.refs import ObjectRef, Severity
-from midwatch.domain.rules import Matcher, Rule, RuleSet
+from midwatch.domain.rules import CAUSE, Grouping, Matcher, Rule, RuleSet, SeverityMap
 from midwatch.domain.signals import Signal, SignalStatus, Tier
+from midwatch.domain.silences import Window, hush, matches_everything, parse_when
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -44,15 +49,40 @@ class RuleFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
     examples: tuple[Example, ...]
     description: str = ""
     priority: int = 0
-    severity: Severity | None = None
+    severity: Severity | SeverityMap | None = None
     tier: Tier = Tier.SUPERVISED
     playbook: str = ""
     hold: str = msgspec.field(default="0s", name="for")
+    threshold: Annotated[int, msgspec.Meta(ge=1)] = 1
+    window: str = "0s"
+    cooldown: str = "0s"
+    group_by: tuple[str, ...] = (CAUSE,)
+    notify: tuple[str, ...] = ()
     drop: bool = False
 
 
+class WindowExample(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """``expect: silenced`` or ``not_silenced`` for a signal at an instant."""
+
+    signal: ExampleSignal
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+    expect: str
+
+
+class WindowFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """One maintenance window as it stands in YAML."""
+
+    id: str
+    match: Matcher
+    when: str
+    examples: tuple[WindowExample, ...]
+    timezone: str = "UTC"
+    comment: str = ""
+
+
 class RulesFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    rules: tuple[RuleFile, ...]
+    rules: tuple[RuleFile, ...] = ()
+    silences: tuple[WindowFile, ...] = ()
 
 
 def load_rules(folder: Path, *, playbooks: frozenset[str] | None = None) -> RuleSet:
@@ -62,6 +92,7 @@ def load_rules(folder: Path, *, playbooks: frozenset[str] | None = None) -> Rule
     """
     faults: list[str] = []
     rules: list[Rule] = []
+    windows: list[Window] = []
     for path in yaml_files(folder):
         try:
             source = Source(path)
@@ -79,18 +110,29 @@ def load_rules(folder: Path, *, playbooks: frozenset[str] | None = None) -> Rule
                 problems.append(f"rule {item.id!r} names unknown playbook {item.playbook!r}")
             faults += [f"{where}: {problem}" for problem in problems]
             rules.append(rule)
+        for number, silence in enumerate(parsed.silences):
+            where = source.at(f"$.silences[{number}]")
+            window, problems = read_window(silence, where)
+            if any(other.id == silence.id for other in windows):
+                problems.append(f"silence {silence.id!r} stands twice")
+            faults += [f"{where}: {problem}" for problem in problems]
+            windows += [window] if window else []
     if faults:
         raise Faults(tuple(faults))
-    return RuleSet(rules)
+    return RuleSet(rules, windows)
 
 
 def _rule(item: RuleFile, where: str) -> tuple[Rule, list[str]]:
-    problems = []
-    hold = timedelta(0)
-    try:
-        hold = duration(item.hold)
-    except ValueError as error:
-        problems.append(f"rule {item.id!r}: for: {error}")
+    problems = [f"rule {item.id!r}: {problem}" for problem in (*_grouping(item), *faults_of(item.match))]
+    spans: dict[str, timedelta] = {}
+    for name, text in (("for", item.hold), ("window", item.window), ("cooldown", item.cooldown)):
+        try:
+            spans[name] = duration(text)
+        except ValueError as error:
+            problems.append(f"rule {item.id!r}: {name}: {error}")
+    none = timedelta(0)
+    if item.threshold > 1 and not spans.get("window", none):
+        problems.append(f"rule {item.id!r}: a threshold of {item.threshold} needs a window to count in")
     rule = Rule(
         id=item.id,
         match=item.match,
@@ -98,12 +140,19 @@ def _rule(item: RuleFile, where: str) -> tuple[Rule, list[str]]:
         severity=item.severity,
         tier=item.tier,
         playbook=item.playbook,
-        hold=hold,
+        hold=spans.get("for", none),
+        threshold=item.threshold,
+        window=spans.get("window", none),
+        cooldown=spans.get("cooldown", none),
+        group_by=item.group_by,
+        notify=item.notify,
         drop=item.drop,
         where=where,
     )
     if not item.examples:
         problems.append(f"rule {item.id!r} has no examples: give one that matches and one that does not")
+    if problems:
+        return rule, problems
     alone = RuleSet([rule])
     for number, example in enumerate(item.examples, 1):
         if example.expect not in ("match", "no_match"):
@@ -116,11 +165,65 @@ def _rule(item: RuleFile, where: str) -> tuple[Rule, list[str]]:
     return rule, problems
 
 
+def _grouping(item: RuleFile) -> list[str]:
+    known = {each.value for each in Grouping}
+    odd = [name for name in item.group_by if name not in known and not (name.startswith("label:") and name[6:])]
+    named = ", ".join(sorted(known))
+    problems = [f"group_by: {name!r} is none of {named}, label:NAME" for name in odd]
+    return problems if item.group_by else [f"group_by: empty; name some of {named}, label:NAME"]
+
+
+def faults_of(match: Matcher) -> list[str]:
+    """What is wrong with a matcher beyond its form: regular expressions that are none."""
+    faults = []
+    for label, value in match.labels.items():
+        try:
+            if value.startswith("~"):
+                pattern(value[1:])
+        except re.error as error:
+            faults.append(f"label {label}: {value[1:]!r} is no regular expression: {error}")
+    return faults
+
+
+def read_window(item: WindowFile, where: str) -> tuple[Window | None, list[str]]:
+    """A maintenance window, and what is wrong with it."""
+    problems = faults_of(item.match)
+    if matches_everything(item.match):
+        problems.append("it would silence everything: name what it is about")
+    window = None
+    try:
+        days, begins, ends = parse_when(item.when)
+        ZoneInfo(item.timezone)
+        window = Window(
+            id=item.id,
+            match=item.match,
+            days=days,
+            begins=begins,
+            ends=ends,
+            zone=item.timezone,
+            comment=item.comment,
+            where=where,
+        )
+    except (ValueError, OSError, ZoneInfoNotFoundError) as error:
+        problems.append(str(error).strip("'"))
+    if not item.examples:
+        problems.append("it has no examples: give an instant that is silenced and one that is not")
+    for number, example in enumerate(item.examples if window and not problems else (), 1):
+        if example.expect not in ("silenced", "not_silenced"):
+            problems.append(f"example {number}: expect is {example.expect!r}, not silenced or not_silenced")
+            continue
+        silenced = window is not None and hush(example_signal(example.signal), [window], example.at) is not None
+        if silenced != (example.expect == "silenced"):
+            problems.append(f"example {number}: it is {'silenced' if silenced else 'not silenced'}")
+    return window, [f"silence {item.id!r}: {problem}" for problem in problems]
+
+
 def example_signal(example: ExampleSignal) -> Signal:
     """The signal an example stands for, at a fixed instant."""
     began = datetime(2026, 1, 1, tzinfo=UTC)
     namespace = "" if example.kind in ("Node", "PersistentVolume") else example.namespace
     subject = ObjectRef(example.kind, example.name, namespace)
+    entry = CATALOGUE.get(example.condition)
     return Signal(
         id=SignalId("example"),
         source=example.source,
@@ -131,7 +234,7 @@ def example_signal(example: ExampleSignal) -> Signal:
         subject=subject,
         owner=subject,
         title=example.condition,
-        labels=example.labels,
+        labels=({"family": entry.family} if entry else {}) | example.labels,
         starts_at=began,
         received_at=began,
     )

@@ -108,9 +108,11 @@ class PostgresInbox:
         async with self._database.begin() as connection:
             await connection.execute(_SETTLE, columns)
 
-    async def defer(self, signal_id: SignalId, due: datetime) -> None:
+    async def defer(self, signal_id: SignalId, due: datetime, reason: Reason | None = None) -> None:
         s = t.signals.c
-        later = update(t.signals).where(s.id == signal_id, ~s.settled).values(due_at=due, looks=s.looks + 1)
+        shown = reason.value if reason else ""
+        later = update(t.signals).where(s.id == signal_id, ~s.settled)
+        later = later.values(due_at=due, looks=s.looks + 1, outcome=shown)
         async with self._database.begin() as connection:
             await connection.execute(later)
 
@@ -147,7 +149,8 @@ class PostgresInbox:
         return None if found is None else IncidentId(found)
 
     async def depth(self) -> int:
-        query = select(func.count()).select_from(t.signals).where(~t.signals.c.settled)
+        s = t.signals.c
+        query = select(func.count()).select_from(t.signals).where(~s.settled, s.outcome != Reason.SILENCED.value)
         async with self._database.begin() as connection:
             return int((await connection.execute(query)).scalar_one())
 
@@ -159,6 +162,13 @@ class PostgresInbox:
         async with self._database.begin() as connection:
             rows = (await connection.execute(query)).scalars().all()
         return tuple({signal.episode: signal for signal in map(_signal.decode, rows)}.values())
+
+    async def firing_since(self, since: datetime) -> tuple[Signal, ...]:
+        s = t.signals.c
+        query = select(s.data).where(s.status == SignalStatus.FIRING.value, s.received_at >= since)
+        async with self._database.begin() as connection:
+            rows = await connection.execute(query.order_by(s.received_at, s.place, s.id).limit(10_000))
+            return tuple(_signal.decode(data) for data in rows.scalars())
 
     async def recent(self, *, limit: int = 100) -> tuple[SignalRow, ...]:
         s = t.signals.c

@@ -1,4 +1,4 @@
-"""The six stores of one process over one database."""
+"""The seven stores of one process over one database."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,9 @@ from midwatch.adapters.store.database import Database
 from midwatch.adapters.store.inbox import PostgresInbox
 from midwatch.adapters.store.journal import PostgresJournal
 from midwatch.adapters.store.leases import PostgresLeases
+from midwatch.adapters.store.silences import PostgresSilences
 from midwatch.adapters.store.work import PostgresWork
-from midwatch.services.ports import CardBox, ClickBox, Inbox, Journal, Leases, WorkQueue
+from midwatch.services.ports import CardBox, ClickBox, Inbox, Journal, Leases, SilenceBook, WorkQueue
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Stores:
     clicks: ClickBox
     leases: Leases
     cards: CardBox
+    silences: SilenceBook
 
 
 def open_stores(database: Database) -> Stores:
@@ -33,4 +35,5 @@ def open_stores(database: Database) -> Stores:
         clicks=PostgresClicks(database),
         leases=PostgresLeases(database),
         cards=PostgresCards(database),
+        silences=PostgresSilences(database),
     )

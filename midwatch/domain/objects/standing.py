@@ -13,7 +13,7 @@ _WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", 
 
 
 def standing(view: ClusterView, subject: ObjectRef, owner: ObjectRef) -> tuple[ObjectRef, ...]:
-    """For a pod its workload, node and claims; for a workload what all its unready pods have in common; else the workload behind.
+    """For a pod its workload, node and claims; for a workload what its unready pods have in common; else the workload.
 
     ``owner`` is the top owner of ``subject`` as a verdict named it, for objects that have none in the owner graph.
     """
