@@ -94,6 +94,11 @@ class Walk:
         self._house = house
         self._targets = deque(TARGETS)
 
+    @property
+    def able(self) -> bool:
+        """Whether there is a workload left whose state is known."""
+        return bool(self._targets)
+
     async def step(self, point: str, victim: str) -> Outcome:
         """Break one deployment, hold the line before ``point``, kill ``victim``, let go, and see it through."""
         target = self._targets[0]
@@ -224,6 +229,9 @@ async def walk(house: RunningHouse, kills: Iterator[tuple[str, str]], report: Re
     walker = Walk(house)
     outcomes = []
     for point, victim in kills:
+        if not walker.able:
+            report({"gave_up": "too much was lost to judge any further", "next": [point, victim]})
+            break
         outcomes.append(await walker.step(point, victim))
         report(asdict(outcomes[-1]))
     return outcomes
