@@ -3,7 +3,7 @@
 import typer
 
 from midwatch import __version__
-from midwatch.commands import approvals, diagnose, incidents, playbooks, rules, sandbox, settings, status, up
+from midwatch.commands import approvals, diagnose, incidents, playbooks, rules, sandbox, settings, silences, status, up
 
 app = typer.Typer(
     name="midwatch",
@@ -40,6 +40,7 @@ app.command()(sandbox.sandbox)
 app.command("settings")(settings.settings)
 app.add_typer(rules.app, name="rules")
 app.add_typer(playbooks.app, name="playbooks")
+app.add_typer(silences.app, name="silence")
 
 
 def main() -> None:

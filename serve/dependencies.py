@@ -8,7 +8,7 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
-from midwatch.services.ports import ClickBox, Inbox, Journal
+from midwatch.services.ports import ClickBox, Inbox, Journal, SilenceBook
 from midwatch.services.runtime import Bells, Clock, Ids
 from midwatch.telemetry import Metrics
 from serve.schemas.meaning import MeaningOfAlert, meaning_of_alert
@@ -57,6 +57,7 @@ class Edge:
     inbox: Inbox
     journal: Journal
     clicks: ClickBox
+    silences: SilenceBook
     clock: Clock
     ids: Ids
     bells: Bells

@@ -34,6 +34,7 @@ async def open_edge(settings: Settings) -> AsyncIterator[Edge]:
             inbox=resources.stores.inbox,
             journal=resources.stores.journal,
             clicks=resources.stores.clicks,
+            silences=resources.stores.silences,
             clock=resources.clock,
             ids=resources.ids,
             bells=clients.ActorBells(),

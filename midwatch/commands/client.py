@@ -149,6 +149,11 @@ class Api:
         answer = self._send("GET", path, params={})
         return None if answer.status_code == httpx2.codes.NOT_FOUND else decoded(self._checked(answer).content, kind)
 
+    def send(self, method: str, path: str, body: object = None) -> bytes:
+        """A writing request with a JSON body, where there is one; the body of the answer."""
+        options: dict[str, object] = {} if body is None else {"json": body}
+        return self._checked(self._send(method, path, **options)).content
+
     def health(self) -> bytes:
         """The health document; it comes with 503 too, when a required part is away."""
         return self._send("GET", "/health", params={}).content

@@ -1,5 +1,6 @@
 """``midwatch rules``: check the rule files, and explain which rule takes a signal."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +11,14 @@ from rich.markup import escape
 
 from midwatch.adapters.catalog.log_patterns import load_log_patterns
 from midwatch.adapters.catalog.rules import ExampleSignal, example_signal, load_rules
+from midwatch.adapters.system import SystemClock
+from midwatch.commands.client import Output, show_raw
 from midwatch.domain.errors import Invalid
+from midwatch.domain.grouping import home_key
 from midwatch.domain.logs import check_examples
+from midwatch.domain.rules import RuleSet, group_key, severity_under
+from midwatch.domain.signals import Signal
+from midwatch.domain.silences import hush
 from midwatch.settings import load_settings
 
 app = typer.Typer(help="Check the rule files, and explain which rule takes a signal.", no_args_is_help=True)
@@ -36,24 +43,99 @@ def check(folder: Annotated[Path | None, typer.Argument(help="Folder of rule fil
     out.print(f"{found} in {folder}: every example holds.", highlight=False)
 
 
+class _Row(msgspec.Struct, frozen=True):
+    signal: Signal
+
+
+class _Rows(msgspec.Struct, frozen=True):
+    signals: tuple[_Row, ...]
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """One rule's word on a signal: ``why`` it does not match, empty where it does."""
+
+    id: str
+    takes: bool
+    why: str
+    where: str
+
+
+class _Explained(msgspec.Struct, frozen=True, kw_only=True):
+    rule: str | None
+    opens: bool
+    severity: str
+    group: str
+    silenced_by: str
+    rules: tuple[_Told, ...]
+
+
 @app.command()
 def explain(
     signal: Annotated[
-        Path, typer.Argument(help='JSON like {"condition": "OOMKilled", "kind": "Pod", "namespace": "shop"}.')
+        Path,
+        typer.Argument(
+            metavar="SIGNAL.json",
+            help='A signal as /api/signals shows it, or in short: {"condition": "OOMKilled"}. - reads stdin.',
+        ),
     ],
+    output: Annotated[Output | None, typer.Option("--output", "-o", help="json or yaml.")] = None,
 ) -> None:
-    """Say which rule takes a signal and why each other one does not."""
+    """Say which rule takes a signal and why each other one does not.
+
+    Exit codes: 0 a rule takes it, 1 none does, 2 the signal or the rules cannot be read.
+    """
     try:
-        parsed = msgspec.json.decode(signal.read_bytes(), type=ExampleSignal)
+        full = read_signal(sys.stdin.buffer.read() if str(signal) == "-" else signal.read_bytes())
         rules = load_rules(load_settings().rules_dir)
-    except (OSError, msgspec.DecodeError, Invalid) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, Invalid) as error:
         err.print(escape(f"{signal}: {error}"), style="red", highlight=False)
         raise typer.Exit(2) from error
-    full = example_signal(parsed)
-    taken = rules.match(full).rule
-    for rule, objection in rules.explain(full):
-        mark = "[green]takes it[/]" if rule is taken else escape(objection) if objection else "would match, comes later"
-        out.print(f"{rule.id:<24} {mark}", highlight=False)
-    if taken is None:
-        out.print("No rule takes it: it is recorded, and opens no incident.")
+    told = _explained(full, rules)
+    if output in (Output.JSON, Output.YAML):
+        show_raw(msgspec.json.encode(told), output)
+    else:
+        _print(told)
+    if told.rule is None:
         raise typer.Exit(1)
+
+
+def read_signal(body: bytes) -> Signal:
+    """A signal in any form at hand: a list of rows or one row of the API, a signal, or one in short."""
+    keys = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    if "signals" in keys:
+        rows = msgspec.json.decode(body, type=_Rows).signals
+        if not rows:
+            raise Invalid("no signal in it")
+        return rows[0].signal
+    if "signal" in keys:
+        return msgspec.json.decode(body, type=_Row).signal
+    if "starts_at" in keys:
+        return msgspec.json.decode(body, type=Signal)
+    return example_signal(msgspec.json.decode(body, type=ExampleSignal))
+
+
+def _explained(signal: Signal, rules: RuleSet) -> _Explained:
+    taken = rules.match(signal).rule
+    silence = hush(signal, rules.windows, SystemClock().now())
+    return _Explained(
+        rule=taken.id if taken else None,
+        opens=taken is not None and not taken.drop,
+        severity=str(severity_under(taken, signal) if taken else signal.severity),
+        group=(group_key(taken, signal) or home_key(signal)) if taken else "",
+        silenced_by=silence.id if silence else "",
+        rules=tuple(_Told(rule.id, rule is taken, why, rule.where) for rule, why in rules.explain(signal)),
+    )
+
+
+def _print(told: _Explained) -> None:
+    for rule in told.rules:
+        mark = "[green]takes it[/]" if rule.takes else escape(rule.why) or "would match, comes later"
+        out.print(f"{rule.id:<24} {mark}", highlight=False, soft_wrap=True)
+    if told.rule is None:
+        out.print("No rule takes it: it is recorded, and opens no incident.")
+    elif not told.opens:
+        out.print("It is recorded, and opens no incident.")
+    else:
+        out.print(f"It is {told.severity}, grouped as {escape(told.group)}.", highlight=False)
+    if told.silenced_by:
+        out.print(f"It is silenced now by {escape(told.silenced_by)}.", highlight=False)

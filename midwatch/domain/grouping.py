@@ -8,7 +8,6 @@ does not make them crash), and it did not begin before. Everything else stays ap
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from enum import IntEnum
-from typing import TypeVar
 
 import msgspec
 
@@ -19,8 +18,6 @@ from midwatch.domain.incidents import Incident, Member
 from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef
 from midwatch.domain.signals import Signal
-
-K = TypeVar("K")
 
 SLACK = timedelta(minutes=5)
 """How long before its cause was seen an effect may have been seen: sources look at different times."""
@@ -109,10 +106,16 @@ class Place(msgspec.Struct, frozen=True):
     reason: Reason
 
 
+Word = tuple[str, str]
+"""A kind of word and the word: what an incident is found by."""
+MEMBER, SUBJECT, ABOUT = _KINDS_OF_WORDS = ("member", "subject", "about")
+
+
 class Cause(msgspec.Struct, frozen=True):
     """An open incident as a possible cause: since when each condition fires in it, and on which objects.
 
-    ``bereft`` are the workloads that its pods belong to: those miss what they have lost.
+    ``bereft`` are the workloads that its pods belong to: those miss what they have lost. ``words`` are what it is
+    found by.
     """
 
     incident: Incident
@@ -120,6 +123,7 @@ class Cause(msgspec.Struct, frozen=True):
     since: dict[str, datetime]
     subjects: frozenset[str]
     bereft: frozenset[str]
+    words: frozenset[Word]
 
 
 class Board:
@@ -128,9 +132,7 @@ class Board:
     def __init__(self, incidents: Iterable[Incident] = ()) -> None:
         self._causes: dict[IncidentId, Cause] = {}
         self._keys: dict[IncidentKey, IncidentId] = {}
-        self._holders: dict[str, dict[IncidentId, None]] = {}
-        self._subjects: dict[tuple[str, str], dict[IncidentId, None]] = {}
-        self._about: dict[tuple[str, str], dict[IncidentId, None]] = {}
+        self._found: dict[str, dict[tuple[str, str], dict[IncidentId, None]]] = {kind: {} for kind in _KINDS_OF_WORDS}
         for incident in incidents:
             self.put(incident)
 
@@ -146,52 +148,57 @@ class Board:
 
     def put(self, incident: Incident) -> None:
         """An incident as it stands now; one that is over leaves the board."""
-        self.drop(incident.id)
         if incident.state.final:
+            self.drop(incident.id)
             return
-        self._causes[incident.id] = cause_of(incident)
+        before, now = self._causes.get(incident.id), cause_of(incident)
+        self._causes[incident.id] = now
         self._keys[incident.key] = incident.id
-        for member in incident.active:
-            self._holders.setdefault(member.identity, {})[incident.id] = None
-            self._subjects.setdefault((incident.cluster, member.subject.path), {})[incident.id] = None
-            for ref in (member.subject, *member.related):
-                self._about.setdefault((incident.cluster, ref.path), {})[incident.id] = None
+        self._index(incident, before.words if before else frozenset(), now.words)
 
     def drop(self, incident_id: IncidentId) -> None:
         """Forget an incident."""
         cause = self._causes.pop(incident_id, None)
         if cause is None:
             return
-        known = cause.incident
-        if self._keys.get(known.key) == incident_id:
-            del self._keys[known.key]
-        for member in known.active:
-            _forget(self._holders, member.identity, incident_id)
-            _forget(self._subjects, (known.cluster, member.subject.path), incident_id)
-            for ref in (member.subject, *member.related):
-                _forget(self._about, (known.cluster, ref.path), incident_id)
+        if self._keys.get(cause.incident.key) == incident_id:
+            del self._keys[cause.incident.key]
+        self._index(cause.incident, cause.words, frozenset())
+
+    def _index(self, incident: Incident, before: frozenset[Word], now: frozenset[Word]) -> None:
+        """Move an incident from the words it was found by to those it is found by now."""
+        for kind, word in before - now:
+            held = self._found[kind].get((incident.cluster, word), {})
+            held.pop(incident.id, None)
+            if not held:
+                self._found[kind].pop((incident.cluster, word), None)
+        for kind, word in now - before:
+            self._found[kind].setdefault((incident.cluster, word), {})[incident.id] = None
+
+    def _by(self, kind: str, cluster: str, word: str) -> Iterable[IncidentId]:
+        return self._found[kind].get((cluster, word), ())
 
     def of_key(self, key: IncidentKey) -> Incident | None:
         return self.get(self._keys[key]) if key in self._keys else None
 
-    def holding(self, identity: str) -> tuple[Incident, ...]:
+    def holding(self, cluster: str, identity: str) -> tuple[Incident, ...]:
         """The incidents of which this is an active member."""
-        return tuple(self._causes[id_].incident for id_ in self._holders.get(identity, ()))
+        return tuple(self._causes[id_].incident for id_ in self._by(MEMBER, cluster, identity))
 
-    def holding_episode(self, identity: str, episode: str) -> tuple[Incident, ...]:
+    def holding_episode(self, signal: Signal) -> tuple[Incident, ...]:
         """The incidents of which this episode is an active member."""
         return tuple(
             incident
-            for incident in self.holding(identity)
-            if (member := incident.member(identity)) is not None and member.episode == episode
+            for incident in self.holding(signal.cluster, signal.identity)
+            if (member := incident.member(signal.identity)) is not None and member.episode == signal.episode
         )
 
     def standing_on(self, cause: Cause) -> tuple[Incident, ...]:
         """Incidents with a member that stands on what the cause is about, or that shares an object with it."""
         cluster = cause.incident.cluster
-        found = dict(self._about.get((cluster, cause.incident.owner.path), {}))
+        found = dict.fromkeys(self._by(ABOUT, cluster, cause.incident.owner.path))
         for path in cause.subjects | cause.bereft:
-            found |= self._subjects.get((cluster, path), {})
+            found |= dict.fromkeys(self._by(SUBJECT, cluster, path))
         found.pop(cause.incident.id, None)
         return tuple(self._causes[id_].incident for id_ in found)
 
@@ -199,27 +206,27 @@ class Board:
         """Incidents about something the trouble stands on, or that know its subject already; the deepest first."""
         keys = (cause_key(trouble.cluster, ref) for ref in trouble.about if ref.kind in _DEPTHS)
         about = [self._keys[key] for key in keys if key in self._keys]
-        known = self._about.get((trouble.cluster, trouble.subject.path), ())
+        known = self._by(ABOUT, trouble.cluster, trouble.subject.path)
         return tuple(sorted((self._causes[id_] for id_ in {*about, *known}), key=lambda cause: cause.depth))
 
 
-def _forget(index: dict[K, dict[IncidentId, None]], key: K, incident_id: IncidentId) -> None:
-    held = index.get(key, {})
-    held.pop(incident_id, None)
-    if not held:
-        index.pop(key, None)
-
-
 def cause_of(incident: Incident) -> Cause:
-    """What an open incident may explain others by."""
+    """What an open incident may explain others by, and what it is found by."""
     since: dict[str, datetime] = {}
+    subjects: set[str] = set()
+    bereft: set[str] = set()
+    words: set[Word] = set()
     for member in incident.active:
         base = _base(member.condition)
         since[base] = min(since.get(base, member.first_at), member.first_at)
-    subjects = frozenset(member.subject.path for member in incident.active)
-    pods = [member for member in incident.active if member.subject.kind == "Pod"]
-    bereft = (ref.path for member in pods for ref in member.related if _DEPTHS.get(ref.kind) is Depth.WORKLOAD)
-    return Cause(incident, depth_of(incident), since, subjects, frozenset(bereft))
+        path = member.subject.path
+        subjects.add(path)
+        words |= {(MEMBER, member.identity), (SUBJECT, path), (ABOUT, path)}
+        for ref in member.related:
+            words.add((ABOUT, ref.path))
+            if member.subject.kind == "Pod" and _DEPTHS.get(ref.kind) is Depth.WORKLOAD:
+                bereft.add(ref.path)
+    return Cause(incident, depth_of(incident), since, frozenset(subjects), frozenset(bereft), frozenset(words))
 
 
 def home_key(signal: Signal) -> IncidentKey:
@@ -250,7 +257,7 @@ def depth_of_signal(signal: Signal) -> Depth:
 
 def place(signal: Signal, board: Board, grouped: IncidentKey | None = None) -> Place:
     """Where a firing signal belongs. ``grouped`` is the key of a rule that groups in its own way."""
-    held = board.holding(signal.identity)
+    held = board.holding(signal.cluster, signal.identity)
     if held:
         return Place(held[0], held[0].key, Reason.JOINED_OPEN_INCIDENT)
     if grouped is not None:

@@ -66,3 +66,20 @@ def _equal(value: str, wanted: str) -> bool:
 def pattern(text: str) -> re.Pattern[str]:
     """A label's regular expression. Raises ``re.error`` for what is none; loading refuses that with file and line."""
     return re.compile(text, re.DOTALL)
+
+
+def faults_of(match: Matcher) -> list[str]:
+    """What is wrong with a matcher beyond its form: regular expressions that are none."""
+    faults = []
+    for label, value in match.labels.items():
+        try:
+            if value.startswith("~"):
+                pattern(value[1:])
+        except re.error as error:
+            faults.append(f"label {label}: {value[1:]!r} is no regular expression: {error}")
+    return faults
+
+
+def matches_everything(match: Matcher) -> bool:
+    """Whether a matcher asks for nothing: a silence of everything is a mistake more often than a wish."""
+    return match == Matcher()

@@ -80,11 +80,6 @@ def hush(signal: Signal, silences: Iterable[Silence | Window], now: datetime) ->
     return max(found, key=lambda each: each.until, default=None)
 
 
-def matches_everything(match: Matcher) -> bool:
-    """Whether a matcher asks for nothing: a silence of everything is a mistake more often than a wish."""
-    return match == Matcher()
-
-
 def parse_when(text: str) -> tuple[tuple[int, ...], time, time]:
     """``Mon-Fri 22:00-06:00``, ``Sat,Sun 00:00-24:00``, ``* 02:00-03:00``. Raises ``ValueError``, showing the form."""
     matched = _WHEN.fullmatch(text.strip())

@@ -57,12 +57,12 @@ class Placing:
 
     def holder(self, signal: Signal) -> IncidentId | None:
         """The open incident that counts this very episode as firing, if any."""
-        held = self._board.holding_episode(signal.identity, signal.episode)
+        held = self._board.holding_episode(signal)
         return held[0].id if held else None
 
     def knows(self, signal: Signal) -> bool:
         """Whether an open incident has this as a firing member, in whatever episode."""
-        return bool(self._board.holding(signal.identity))
+        return bool(self._board.holding(signal.cluster, signal.identity))
 
     def would_join(self, entry: Entry) -> bool:
         """Whether there is an open incident that a signal belongs to."""
@@ -184,7 +184,7 @@ class Placing:
         found: dict[SignalId, IncidentId] = {}
         told: dict[IncidentId, list[Signal]] = {}
         for signal in signals:
-            for incident in self._board.holding_episode(signal.identity, signal.episode):
+            for incident in self._board.holding_episode(signal):
                 told.setdefault(incident.id, []).append(signal)
                 found.setdefault(signal.id, incident.id)
         for incident_id, over in told.items():

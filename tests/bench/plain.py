@@ -42,6 +42,7 @@ async def _edge() -> AsyncIterator[Edge]:
         inbox=store.inbox,
         journal=store.journal,
         clicks=store.clicks,
+        silences=store.silences,
         clock=clock,
         ids=SystemIds(),
         bells=_Silence(),

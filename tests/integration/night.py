@@ -68,6 +68,7 @@ class Night:
             inbox=self.store.inbox,
             journal=self.store.journal,
             clicks=self.store.clicks,
+            silences=self.store.silences,
             clock=SystemClock(),
             ids=SystemIds(),
             bells=CountedBells(),

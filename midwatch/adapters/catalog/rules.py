@@ -11,11 +11,11 @@ import msgspec
 from midwatch.adapters.catalog.yaml_source import Faults, Source, yaml_files
 from midwatch.domain.conditions import CATALOGUE
 from midwatch.domain.ids import SignalId
-from midwatch.domain.matching import pattern
+from midwatch.domain.matching import faults_of, matches_everything
 from midwatch.domain.refs import ObjectRef, Severity
 from midwatch.domain.rules import CAUSE, Grouping, Matcher, Rule, RuleSet, SeverityMap
 from midwatch.domain.signals import Signal, SignalStatus, Tier
-from midwatch.domain.silences import Window, hush, matches_everything, parse_when
+from midwatch.domain.silences import Window, hush, parse_when
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -171,18 +171,6 @@ def _grouping(item: RuleFile) -> list[str]:
     named = ", ".join(sorted(known))
     problems = [f"group_by: {name!r} is none of {named}, label:NAME" for name in odd]
     return problems if item.group_by else [f"group_by: empty; name some of {named}, label:NAME"]
-
-
-def faults_of(match: Matcher) -> list[str]:
-    """What is wrong with a matcher beyond its form: regular expressions that are none."""
-    faults = []
-    for label, value in match.labels.items():
-        try:
-            if value.startswith("~"):
-                pattern(value[1:])
-        except re.error as error:
-            faults.append(f"label {label}: {value[1:]!r} is no regular expression: {error}")
-    return faults
 
 
 def read_window(item: WindowFile, where: str) -> tuple[Window | None, list[str]]:

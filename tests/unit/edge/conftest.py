@@ -12,7 +12,7 @@ import pytest
 
 from midwatch.domain.errors import Transient
 from midwatch.domain.incidents import Work
-from midwatch.services.ports import ClickBox, Inbox, Journal
+from midwatch.services.ports import ClickBox, Inbox, Journal, SilenceBook
 from serve.api import build_api
 from serve.dependencies import Edge, Limits, Subsystem
 from serve.limits import LocalRateLimiter
@@ -85,12 +85,14 @@ class House:
         async def scrape() -> bytes:
             return b'# TYPE midwatch_actor_up gauge\nmidwatch_actor_up{actor="watcher"} 1.0\n'
 
-        inbox, journal, clicks = (Breakable(p) for p in (self.store.inbox, self.store.journal, self.store.clicks))
-        self.ports = [inbox, journal, clicks]
+        store = self.store
+        ports = [Breakable(port) for port in (store.inbox, store.journal, store.clicks, store.silences)]
+        self.ports, (inbox, journal, clicks, silences) = ports, ports
         self.edge = Edge(
             inbox=cast("Inbox", inbox),
             journal=cast("Journal", journal),
             clicks=cast("ClickBox", clicks),
+            silences=cast("SilenceBook", silences),
             clock=self.clock,
             ids=CountingIds(),
             bells=self.bells,

@@ -179,8 +179,14 @@ def alerts() -> list[Json]:
 
 async def inputs() -> tuple[list[Signal], "Api"]:
     """Everything that comes in, each alert thrice as Alertmanager repeats itself, and the API server to ask."""
-    watch, view = await watched(estate())
-    return [*watch, *(signal for _ in range(3) for signal in posted(*alerts()))], Api(view)
+    if not _MADE:
+        watch, view = await watched(estate())
+        _MADE.append(([*watch, *(signal for _ in range(3) for signal in posted(*alerts()))], view))
+    signals, view = _MADE[0]
+    return list(signals), Api(view)
+
+
+_MADE: list[tuple[list[Signal], ClusterView]] = []
 
 
 class Api:

@@ -16,6 +16,8 @@ from tests.fakes.stores import MemoryJournal, MemoryStore
 from tests.unit.conditions.objects import NOW
 from tests.unit.ingestion import storm
 
+pytestmark = pytest.mark.timeout(20)  # thousands of signals each, on a machine that may be busy
+
 ANY = RuleSet([Rule(id="any", match=Matcher())])
 
 
@@ -112,8 +114,8 @@ async def test_a_lost_node_is_one_incident_and_two_unrelated_failures_stay_apart
     assert await house.store.inbox.depth() == 0
 
 
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize(("portion", "restart"), [(97, False), (301, True)], ids=["portions", "restarts"])
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("portion", "restart"), [(211, False), (401, True)], ids=["portions", "restarts"])
 async def test_in_any_order_late_causes_adopt_what_came_before(seed: int, portion: int, restart: bool) -> None:
     signals, api = await storm.inputs()
     house = House(api)
