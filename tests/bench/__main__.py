@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.bench import cards, memory, serving
+from tests.bench import cards, memory, rules, serving
 from tests.bench.figures import say
 from tests.fixtures.houses import RunningHouse
 
@@ -23,6 +23,8 @@ IN_HOUSE: dict[str, Callable[[RunningHouse], None]] = {
     "cards": cards.measure,
     "serving": serving.measure,
 }
+ALONE: dict[str, Callable[[], None]] = {"rules": rules.measure}
+"""What needs no house."""
 
 
 def watching_after(house: RunningHouse) -> float:
@@ -34,11 +36,15 @@ def watching_after(house: RunningHouse) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("only", nargs="*", choices=["start", *IN_HOUSE], help="default: all")
+    parser.add_argument("only", nargs="*", choices=["start", *ALONE, *IN_HOUSE], help="default: all")
     options = parser.parse_args()
-    chosen = set(options.only or ["start", *IN_HOUSE])
+    chosen = set(options.only or ["start", *ALONE, *IN_HOUSE])
     say("machine", psutil.cpu_count() or 0, "cores", memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
         python=platform.python_version(), load_1m=psutil.getloadavg()[0])  # fmt: skip
+    for name in sorted(chosen & ALONE.keys()):
+        ALONE[name]()
+    if chosen <= ALONE.keys():
+        return 0
     with tempfile.TemporaryDirectory(prefix="mwbench-") as folder:
         house = RunningHouse(Path(folder), scenario="none")
         took = house.start()
