@@ -62,6 +62,10 @@ class Settings(BaseSettings):
     inbox_limit: int = Field(20_000, ge=1)
     """Unsettled signals above which webhooks answer 503, so that the sender keeps and repeats them."""
 
+    alertmanager_url: SecretStr | None = None
+    """``http(s)://…`` of the Alertmanager that sends to us: asked for the alerts that ``max_alerts`` left out of a body;
+    unset: nobody is asked. It may carry user and password."""
+
     kubeconfig: Path | None = None
     context: str = ""
     """kubeconfig context of the cluster to watch; empty: only the sandbox is watched."""

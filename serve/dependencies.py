@@ -1,6 +1,6 @@
 """What one replica of the edge works with, and how a request gets at it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,6 +22,14 @@ class Subsystem:
     ok: bool
     detail: str = ""
     required: bool = False
+
+
+class SenderApi(Protocol):
+    """The API of the Alertmanager that sends to us."""
+
+    async def group(self, receiver: str, labels: Mapping[str, str]) -> bytes:
+        """The answer to a question for one group's alerts. Raises ``Transient`` when there is none."""
+        ...
 
 
 class RateLimiter(Protocol):
@@ -71,6 +79,8 @@ class Edge:
     rate: RateLimiter
     limits: Limits = field(default_factory=Limits)
     meaning: MeaningOfAlert = meaning_of_alert
+    alertmanager: SenderApi | None = None
+    """Asked for what a truncated body left out; ``None``: nobody is."""
     metrics: Metrics = field(default_factory=Metrics)
     """What this replica counts; ``scrape`` adds it to the actors' own."""
 

@@ -1,5 +1,6 @@
 """Limits kept in this process: requests per client, and how deep the inbox is."""
 
+import asyncio
 from collections import OrderedDict
 from datetime import datetime, timedelta
 
@@ -38,12 +39,14 @@ class Shedder:
         self._inbox, self._clock, self._limit = inbox, clock, limit
         self._depth = 0
         self._looked: datetime | None = None
+        self._looking = asyncio.Lock()
 
     async def admit(self, arriving: int) -> None:
         """``Transient`` when there is no room for ``arriving`` more signals."""
-        now = self._clock.now()
-        if self._looked is None or not timedelta(0) <= now - self._looked < _DEPTH_KEPT:
-            self._depth, self._looked = await self._inbox.depth(), now
+        async with self._looking:  # whoever comes meanwhile waits, else its arrival would be forgotten by this look
+            now = self._clock.now()
+            if self._looked is None or not timedelta(0) <= now - self._looked < _DEPTH_KEPT:
+                self._depth, self._looked = await self._inbox.depth(), now
         if self._depth >= self._limit:
             raise Transient(f"{self._depth} signals wait to be looked at; keep this and send it again", _FULL_RETRY_S)
         self._depth += arriving

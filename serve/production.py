@@ -11,7 +11,7 @@ from ray.exceptions import RayError
 
 from actors import clients, names
 from midwatch.bootstrap import prepare_resources
-from midwatch.bootstrap.serving import open_cache, shared_rate_limiter
+from midwatch.bootstrap.serving import alertmanager_of, open_cache, shared_rate_limiter
 from midwatch.domain.errors import MidwatchError
 from midwatch.settings import Settings
 from midwatch.telemetry import Family, Metrics, exposition, set_up_logging
@@ -48,6 +48,7 @@ async def open_edge(settings: Settings) -> AsyncIterator[Edge]:
                 inbox_depth=settings.inbox_limit,
                 requests_per_minute=settings.rate_limit_per_minute,
             ),
+            alertmanager=alertmanager_of(settings),
             metrics=metrics,
         )
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from midwatch.adapters.alertmanager.client import AlertmanagerClient
 from midwatch.adapters.redis.cache import RedisCache
 from midwatch.adapters.redis.rate_limit import Limiter, SharedRateLimiter
 from midwatch.adapters.store.database import Database
@@ -25,6 +26,11 @@ async def open_cache(settings: Settings) -> AsyncIterator[RedisCache]:
 def shared_rate_limiter(cache: RedisCache, alone: Limiter) -> SharedRateLimiter:
     """Requests counted for all replicas together; each counts for itself while Redis is away."""
     return SharedRateLimiter(cache, alone)
+
+
+def alertmanager_of(settings: Settings) -> AlertmanagerClient | None:
+    """The Alertmanager to ask for what its bodies leave out; ``None`` where none is set."""
+    return AlertmanagerClient(settings.alertmanager_url.get_secret_value()) if settings.alertmanager_url else None
 
 
 async def prepare_schema(settings: Settings) -> None:

@@ -1,48 +1,85 @@
 """Alerts in: parse, commit, ring, answer. What is answered 2xx is safe; everything else the sender repeats."""
 
+from collections import Counter
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
+from midwatch.domain.errors import Invalid, Transient
 from midwatch.domain.signals import Signal
 from midwatch.services.ingestion import Intake
+from midwatch.services.ports import Receipt
 from serve.bodies import JSON, read_body
 from serve.dependencies import Edge, TheEdge
 from serve.limits import Shedder
-from serve.schemas.alertmanager import Alerts, parse_alerts
-from serve.schemas.plain import json_response
+from serve.schemas.alertmanager import read_group
+from serve.schemas.generic import read_alerts
+from serve.schemas.incoming import Alerts, Cut, Reading
 from serve.security import authorised
 
 router = APIRouter(dependencies=[Depends(authorised)])
 
 
-class Accepted(msgspec.Struct, frozen=True):
-    """``accepted`` new signals, ``repeated`` known ones; ``ids`` in the order of the body."""
+class Accepted(msgspec.Struct, frozen=True, omit_defaults=True):
+    """``accepted`` new signals, ``repeated`` known ones; ``ids`` in the order of the body, then what was fetched.
+
+    ``missing``: alerts that the sender left out of the body and that could not be had; ``detail`` says why.
+    """
 
     accepted: int
     repeated: int
     ids: tuple[str, ...]
+    missing: int = 0
+    detail: str = ""
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """What became of a body: a receipt a signal, and what of it is missing."""
+
+    receipts: tuple[Receipt, ...]
+    missing: int = 0
+    detail: str = ""
+
+    @property
+    def new(self) -> int:
+        return sum(receipt.new for receipt in self.receipts)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(receipt.signal for receipt in self.receipts)
 
 
 @router.post("/api/alert/webhook")
 async def receive_alerts(request: Request, edge: TheEdge) -> Response:
     """A webhook body of Alertmanager or Grafana."""
+    taken = await take(request, edge, read_alerts)
+    answer = Accepted(taken.new, len(taken.receipts) - taken.new, taken.ids, taken.missing, taken.detail)
+    return answered(answer, HTTPStatus.ACCEPTED if taken.new else HTTPStatus.OK)
+
+
+async def take(request: Request, edge: Edge, read: Callable[[bytes, Reading], Alerts]) -> Taken:
+    """Read the body, commit its signals and what the sender left out, ring the rule engine."""
     body = await read_body(request, kinds=JSON, limit=edge.limits.max_body_bytes)
-    alerts = parse_alerts(body, now=edge.clock.now(), new_id=edge.ids.new, cluster=edge.cluster, meaning=edge.meaning)
+    reading = Reading(edge.clock.now(), edge.ids.new, edge.cluster, edge.meaning)
+    alerts = read(body, reading)
     shedder: Shedder = request.app.state.shedder
     await shedder.admit(len(alerts.signals))
-    return await accept(await _dated(alerts, edge), edge)
-
-
-async def accept(signals: tuple[Signal, ...], edge: Edge) -> Response:
-    """Commit, then ring the rule engine."""
+    signals = await _dated(alerts, edge)
+    missing, detail = 0, ""
+    if alerts.cut is not None:
+        rest, detail = await _rest(alerts.cut, signals, edge, reading)
+        signals, missing = (*signals, *rest), max(0, alerts.cut.missing - len(rest))
     receipts = await Intake(edge.inbox, edge.bells.signals).accept(signals)
-    new = sum(receipt.new for receipt in receipts)
-    for signal in signals:
-        edge.metrics.signals.labels(signal.source, signal.status).inc()
-    answer = Accepted(new, len(receipts) - new, tuple(receipt.signal for receipt in receipts))
-    return json_response(answer, HTTPStatus.ACCEPTED if new else HTTPStatus.OK)
+    for (source, status), count in Counter((signal.source, signal.status) for signal in signals).items():
+        edge.metrics.signals.labels(source, status).inc(count)
+    return Taken(receipts, missing, detail)
+
+
+def answered(answer: msgspec.Struct, status: HTTPStatus) -> Response:
+    """An answer made of plain fields; those at their default are left out where its type says so."""
+    return Response(msgspec.json.encode(answer), status, media_type="application/json")
 
 
 async def _dated(alerts: Alerts, edge: Edge) -> tuple[Signal, ...]:
@@ -61,3 +98,15 @@ async def _dated(alerts: Alerts, edge: Edge) -> tuple[Signal, ...]:
         else signal
         for place, signal in enumerate(alerts.signals)
     )
+
+
+async def _rest(cut: Cut, came: Sequence[Signal], edge: Edge, reading: Reading) -> tuple[tuple[Signal, ...], str]:
+    """What fires of the group besides what came, and what to tell the sender. What came is kept whatever happens."""
+    if edge.alertmanager is None:
+        return (), f"{cut.missing} alerts were left out; set MIDWATCH_ALERTMANAGER_URL to have them fetched"
+    try:
+        rest = read_group(await edge.alertmanager.group(cut.receiver, cut.group), cut, came, reading)
+    except (Transient, Invalid) as error:
+        edge.metrics.errors.labels("alertmanager").inc()
+        return (), f"{cut.missing} alerts were left out and could not be fetched: {error}"
+    return rest, f"{cut.missing} alerts were left out, {len(rest)} that fire were fetched"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from midwatch.domain.conditions.alerts import read_alert
+from midwatch.domain.conditions.catalogue import CATALOGUE
 from midwatch.domain.refs import ObjectRef, Severity
 
 
@@ -48,7 +49,7 @@ def meaning_of_alert(alertname: str, labels: Mapping[str, str]) -> AlertMeaning:
     meant = generic_meaning(alertname, labels)
     reading = read_alert(alertname, labels)
     if not reading.known:
-        return meant
+        return _in_catalogue(alertname, meant)
     subject = reading.subject or meant.subject
     return AlertMeaning(
         condition=reading.condition,
@@ -57,6 +58,14 @@ def meaning_of_alert(alertname: str, labels: Mapping[str, str]) -> AlertMeaning:
         owner=meant.owner if subject == meant.subject else subject,
         failure_class=reading.failure_class,
     )
+
+
+def _in_catalogue(name: str, meant: AlertMeaning) -> AlertMeaning:
+    """An alert that is called as one of the conditions means that condition."""
+    entry = CATALOGUE.get(name)
+    if entry is None:
+        return meant
+    return msgspec.structs.replace(meant, family=entry.family, failure_class=entry.failure_class)
 
 
 def generic_meaning(alertname: str, labels: Mapping[str, str]) -> AlertMeaning:

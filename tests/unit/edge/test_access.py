@@ -13,9 +13,24 @@ from tests.unit.edge import scenes
 from tests.unit.edge.conftest import TOKEN, House, Opener
 
 OPEN = ["/health", "/ready", "/login", "/static/midwatch.css", "/static/htmx.min.js"]
-API = ["/metrics", "/api/incidents", "/api/incidents/x", "/api/incidents/x/timeline", "/api/signals", "/api/approvals"]
+API = [
+    "/alert-types",
+    "/metrics",
+    "/api/incidents",
+    "/api/incidents/x",
+    "/api/incidents/x/timeline",
+    "/api/signals",
+    "/api/approvals",
+    "/api/silences",
+]
 PAGES = ["/", "/live", "/incidents/x", "/incidents/x/live"]
-WRITES = ["/api/alert/webhook", "/api/approvals/x/approve", "/api/approvals/x/reject", "/api/approvals/x/confirm"]
+WRITES = [
+    "/alerts",
+    "/api/alert/webhook",
+    "/api/approvals/x/approve",
+    "/api/approvals/x/reject",
+    "/api/approvals/x/confirm",
+]
 
 
 @pytest.mark.parametrize("path", OPEN)
@@ -50,9 +65,12 @@ async def test_pages_send_strangers_to_the_login(path: str, opened: Opener) -> N
 
 def test_every_route_is_covered_by_these_tests() -> None:
     app = build_api(None)  # type: ignore[arg-type]  # never entered
-    known = {*OPEN, *API, *PAGES, *WRITES, "/logout", "/api/approvals/x", "/incidents/x/answer"}
+    known = {*OPEN, *API, *PAGES, *WRITES, "/logout", "/api/approvals/x", "/incidents/x/answer", "/api/silences/x"}
     paths = {
-        route.path.replace("{incident_id}", "x").replace("{approval_id}", "x").replace("{choice}", "approve")
+        route.path.replace("{incident_id}", "x")
+        .replace("{approval_id}", "x")
+        .replace("{choice}", "approve")
+        .replace("{silence_id}", "x")
         for route in _routes(app)
     }
     assert {"/health", "/api/incidents", "/"} <= paths, "the routes were found"

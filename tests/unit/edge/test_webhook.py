@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from midwatch.domain.errors import Invalid
 from midwatch.domain.refs import ObjectRef, Severity
 from midwatch.domain.signals import Signal, SignalStatus
-from serve.schemas.alertmanager import label_fingerprint, parse_alerts
+from serve.schemas.alertmanager import parse_alerts
+from serve.schemas.incoming import label_fingerprint
 from serve.schemas.meaning import generic_meaning, meaning_of_alert, severity_of
 from tests.unit.edge.conftest import House, Opener
 
@@ -99,6 +100,94 @@ async def test_grafana_is_told_from_its_own_fields(api: httpx2.AsyncClient, hous
     grafana = body(alert(silenceURL="http://grafana.test/silence", values=None, valueString=""), version="1", orgId=1)
     assert (await api.post(URL, json=grafana)).status_code == 202
     assert [signal.source for signal in await stored(house)] == ["grafana"]
+
+
+async def test_version_3_and_nulls_where_a_template_has_nothing(api: httpx2.AsyncClient, house: House) -> None:
+    old = alert(annotations=None, endsAt=None)
+    del old["fingerprint"]
+    sent = body(old, version="3", groupKey=5615590933959184469, truncatedAlerts=None, receiver=None, groupLabels=None)
+    assert (await api.post(URL, json=sent)).status_code == 202
+    (signal,) = await stored(house)
+    assert (signal.title, signal.fingerprint) == ("HighLatency", label_fingerprint(old["labels"]))
+
+
+def legacy(state: str = "alerting", **changes: Any) -> dict[str, Any]:
+    """What Grafana sent before version 9."""
+    match = {"metric": "requests", "value": 122}
+    matches = [match | {"tags": {"namespace": "shop", "deployment": "web", "instance": name}} for name in ("a", "b")]
+    return {
+        "ruleName": "Load peaking!",
+        "ruleId": 7,
+        "orgId": 1,
+        "dashboardId": 2,
+        "panelId": 3,
+        "title": "[Alerting] Load peaking!",
+        "message": "Load is peaking.\nSpin up more.",
+        "state": state,
+        "evalMatches": matches if state == "alerting" else None,
+        "tags": {"severity": "critical"},
+        **changes,
+    }
+
+
+async def test_legacy_grafana_is_one_alert_from_alerting_to_ok(api: httpx2.AsyncClient, house: House) -> None:
+    first = await api.post(URL, json=legacy())
+    assert first.status_code == 202
+    house.clock.at = house.clock.at.replace(hour=4)
+    assert (await api.post(URL, json=legacy())).json() == {"accepted": 0, "repeated": 1, "ids": first.json()["ids"]}
+    assert (await api.post(URL, json=legacy("ok"))).json()["accepted"] == 1
+    firing, resolved = await stored(house)
+    assert (firing.source, firing.condition, firing.severity) == ("grafana", "Load peaking!", Severity.CRITICAL)
+    assert firing.subject == ObjectRef("Deployment", "web", "shop"), "by the tags that all series share"
+    assert "instance" not in firing.labels
+    assert firing.title == "Load is peaking."
+    assert (resolved.status, resolved.episode) == (SignalStatus.RESOLVED, firing.episode)
+
+
+@pytest.mark.parametrize("state", ["paused", "pending", "unknown"])
+async def test_legacy_states_that_say_neither_good_nor_bad_close_nothing(
+    state: str, api: httpx2.AsyncClient, house: House
+) -> None:
+    await api.post(URL, json=legacy())
+    assert (await api.post(URL, json=legacy(state))).json() == {"accepted": 0, "repeated": 0, "ids": []}
+    assert [signal.status for signal in await stored(house)] == [SignalStatus.FIRING]
+
+
+async def test_a_megabyte_in_one_annotation_is_cut_and_the_alert_kept(house: House, opened: Opener) -> None:
+    house.change(limits=house.limits.__class__(max_body_bytes=4 * 1024 * 1024))
+    client = await opened()
+    notes = {"summary": "Too much to say", "description": "x" * 1_000_000}
+    assert (await client.post(URL, json=body(alert(annotations=notes)))).status_code == 202
+    (signal,) = await stored(house)
+    assert (len(signal.summary), len(signal.annotations["description"])) == (4096, 4096)
+    assert signal.title == "Too much to say"
+
+
+async def test_a_resolve_that_overtakes_its_firing_is_of_the_same_episode(
+    api: httpx2.AsyncClient, house: House
+) -> None:
+    await api.post(URL, json=body(alert(status="resolved", endsAt="2026-11-21T03:01:00Z")))
+    assert (await api.post(URL, json=body(alert()))).json()["accepted"] == 1
+    resolved, firing = await stored(house)
+    assert (resolved.episode, firing.episode) == (firing.episode, resolved.episode)
+    assert await house.store.inbox.resolved_among({firing.episode}) == {firing.episode}
+
+
+async def test_a_senders_clock_ahead_or_behind_is_taken_as_it_is(api: httpx2.AsyncClient, house: House) -> None:
+    for start in ("2031-01-01T00:00:00Z", "2011-01-01T00:00:00Z"):
+        sent = body(
+            alert(startsAt=start), alert("Over", status="resolved", startsAt=start, endsAt="1999-01-01T00:00:00Z")
+        )
+        assert (await api.post(URL, json=sent)).json()["accepted"] == 2
+    assert {signal.received_at for signal in await stored(house)} == {house.clock.now()}
+
+
+async def test_overload_loses_nothing_that_was_accepted(api: httpx2.AsyncClient, house: House) -> None:
+    bodies = [body(*(alert(f"A{number}-{each}") for each in range(10))) for number in range(20)]
+    answers = await asyncio.gather(*(api.post(URL, json=sent) for sent in bodies))
+    assert {answer.status_code for answer in answers} == {202, 503}
+    accepted = [name for answer in answers if answer.status_code == 202 for name in answer.json()["ids"]]
+    assert sorted(accepted) == sorted(signal.id for signal in await stored(house))
 
 
 BAD = {
@@ -361,6 +450,8 @@ async def test_a_recorded_body_gives_the_signals_it_should(path: Path, api: http
     signals = await stored(house)
     if case["tier"] == "foreign":
         assert answer.status_code < 500
+        if case["kind"] == "grafana-legacy":
+            assert (answer.is_success, len(signals)) == (True, 1)
         return
     assert answer.status_code in (200, 202), answer.text
     assert len(answer.json()["ids"]) == expected["n_alerts"]
@@ -369,6 +460,20 @@ async def test_a_recorded_body_gives_the_signals_it_should(path: Path, api: http
     assert statuses.count(SignalStatus.RESOLVED) == expected["n_resolved"]
     wanted = expected["fingerprints"] or expected["label_fingerprints_fnv1a"]
     assert [signal.fingerprint for signal in signals] == wanted
+
+
+@needs_corpus
+@pytest.mark.parametrize("path", sorted(CORPUS.glob("alert-*.json")), ids=lambda path: path.stem)
+async def test_a_recorded_body_is_taken_at_the_generic_door_alike(
+    path: Path, api: httpx2.AsyncClient, house: House
+) -> None:
+    case = json.loads(path.read_text())
+    answer = await api.post("/alerts", json=case["payload"])
+    if case["tier"] == "foreign":
+        assert answer.status_code < 500
+    else:
+        assert answer.status_code == 202
+        assert len(answer.json()["alert_ids"]) == case["expected"]["n_alerts"]
 
 
 @needs_corpus
