@@ -63,8 +63,8 @@ class Settings(BaseSettings):
     """Unsettled signals above which webhooks answer 503, so that the sender keeps and repeats them."""
 
     alertmanager_url: SecretStr | None = None
-    """``http(s)://…`` of the Alertmanager that sends to us: asked for the alerts that ``max_alerts`` left out of a body;
-    unset: nobody is asked. It may carry user and password."""
+    """``http(s)://…`` of the Alertmanager that sends to us, asked for the alerts that its ``max_alerts`` left out of a
+    body; unset: nobody is asked. It may carry user and password."""
 
     kubeconfig: Path | None = None
     context: str = ""
