@@ -6,9 +6,9 @@ from datetime import timedelta
 from itertools import groupby
 
 from midwatch.domain import events as ev
+from midwatch.domain.board import Board
 from midwatch.domain.errors import Conflict, NotFound
 from midwatch.domain.grouping import (
-    Board,
     Place,
     adoptees,
     depth_of_signal,

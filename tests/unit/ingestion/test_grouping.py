@@ -7,7 +7,8 @@ import pytest
 
 from midwatch.domain import events as ev
 from midwatch.domain.approvals import ApprovalOutcome
-from midwatch.domain.grouping import Board, adoptees, home_key, host_of, may_reopen, named_objects, place, related_of
+from midwatch.domain.board import Board
+from midwatch.domain.grouping import adoptees, home_key, host_of, may_reopen, named_objects, place, related_of
 from midwatch.domain.ids import ExecutionId, IncidentId, PlanDigest
 from midwatch.domain.incidents import Incident, fold
 from midwatch.domain.reasons import Reason
