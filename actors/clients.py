@@ -86,12 +86,17 @@ class Directory:
 
 
 class ActorBells:
-    """Rings actors by name. A ring is one-way: an actor that is away finds its work at its next sweep."""
+    """Rings actors by name. A ring is one-way: an actor that is away finds its work at its next sweep.
+
+    To each actor one ring at a time is under way, and one more follows for all that was stored meanwhile: a flood of
+    alerts does not become a flood of rings.
+    """
 
     def __init__(self, channels: Iterable[str] = ("console",)) -> None:
         self._channels = tuple(names.channel_gateway(channel) for channel in channels)
         self._directory = Directory()
-        self._rings: set[asyncio.Task[None]] = set()
+        self._rings: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
 
     def signals(self) -> None:
         self._ring(names.RULE_ENGINE)
@@ -107,9 +112,18 @@ class ActorBells:
             self._ring(name)
 
     def _ring(self, name: str) -> None:
-        ring = asyncio.ensure_future(self._rung(name))
-        self._rings.add(ring)
-        ring.add_done_callback(self._rings.discard)
+        if name in self._rings:
+            self._again.add(name)
+            return
+        self._rings[name] = asyncio.ensure_future(self._rung(name))
+        self._rings[name].add_done_callback(lambda ring: self._rung_out(name, ring))
+
+    def _rung_out(self, name: str, ring: asyncio.Task[None]) -> None:
+        del self._rings[name]
+        if name in self._again:
+            self._again.discard(name)
+            if not ring.cancelled():  # else this process is ending
+                self._ring(name)
 
     async def _rung(self, name: str) -> None:
         try:
