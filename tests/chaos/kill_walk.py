@@ -251,8 +251,9 @@ def proxy_outage(house: RunningHouse, within_s: float = 60.0) -> float:
 
 
 def totals(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Kills, faults, and how long resuming took, in seconds."""
-    resumed = sorted(outcome.resumed_s for outcome in outcomes if outcome.resumed_s is not None)
+    """Kills, faults, and how long resuming took, in seconds; most kills strike somebody who was not at work then."""
+    timed = sorted((one.resumed_s, one.point, one.victim) for one in outcomes if one.resumed_s is not None)
+    resumed = [seconds for seconds, _, _ in timed]
     return {
         "kills": len(outcomes),
         "faults": sum(bool(outcome.fault) for outcome in outcomes),
@@ -261,6 +262,7 @@ def totals(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         if len(resumed) > 1
         else None,
         "resume_max_s": resumed[-1] if resumed else None,
+        "slowest": timed[:-6:-1],
     }
 
 
