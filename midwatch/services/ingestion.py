@@ -118,10 +118,8 @@ class Ingestion:
         if not signals:
             return [], []
         rules, now = self._rules.current(), self._clock.now()
-        quiet: tuple[Silence | Window, ...] = (
-            *rules.windows,
-            *(await self._silences.active(now) if self._silences else ()),
-        )
+        held = await self._silences.active(now) if self._silences else ()
+        quiet: list[Silence | Window] = [*held, *(window for window in rules.windows if window.until(now) is not None)]
         over = await self._inbox.resolved_among({signal.episode for signal in signals})
         outcomes: list[Outcome] = []
         wanted: list[Entry] = []

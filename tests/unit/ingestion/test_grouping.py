@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from midwatch.domain import events as ev
 from midwatch.domain.approvals import ApprovalOutcome
@@ -249,3 +251,43 @@ def test_the_instance_of_a_workloads_alert_is_not_where_it_runs() -> None:
 )
 def test_hosts(instance: str, host: str) -> None:
     assert host_of(instance) == host
+
+
+_OWN_FAULTS = (
+    "CrashLoopBackOff",
+    "OOMKilled",
+    "ImagePullBackOff",
+    "PodNotReady",
+    "DeploymentUnavailable",
+    "HighLatency",
+)
+_STRANGERS = st.lists(
+    st.tuples(
+        st.sampled_from(_OWN_FAULTS),
+        st.sampled_from(["web", "pay", "api"]),
+        st.sampled_from([NODE, OTHER]),
+        st.integers(0, 3),
+        st.sampled_from(["watch", "alertmanager"]),
+    ),
+    max_size=12,
+)
+
+
+@given(_STRANGERS)
+def test_without_a_common_cause_workloads_never_share_an_incident(
+    drawn: list[tuple[str, str, ObjectRef, int, str]],
+) -> None:
+    """On the same nodes, in the same namespace, at the same time."""
+    board, held = Board(), dict[str, list[Signal]]()
+    for condition, name, on, number, source in drawn:
+        owner = ObjectRef("Deployment", name, "shop")
+        subject = owner if condition.startswith("Deployment") else pod(f"{name}-{number}")
+        signal = seen(condition, subject, owner, on, CLAIM, after=number, source=source)
+        found = place(signal, board)
+        assert (found.incident is None) == (found.key not in held), "one open incident a key"
+        held.setdefault(found.key, []).append(signal)
+        board.put(incident(*held[found.key], number=list(held).index(found.key) + 1))
+    for signals in held.values():
+        assert len({signal.owner for signal in signals}) == 1
+    for each in board:
+        assert adoptees(each.id, board) == ()
