@@ -25,7 +25,7 @@ run: install ## start everything on this machine with a simulated cluster; Ctrl-
 
 test: check contract integration ray e2e chaos ## everything: the gate, then every suite
 
-check: install compose image lint types unit catalog ## the gate: format, lint, imports, types, unit tests, rules and playbooks
+check: install lint types unit catalog ## the gate: format, lint, imports, types, unit tests, rules and playbooks
 
 lint: install ## format, ruff and the import contracts
 	$(BIN)/ruff format --check .
