@@ -110,7 +110,7 @@ class Walk:
         except (AssertionError, TimeoutError, OSError, httpx2.HTTPError) as error:
             if target in self._targets:
                 self._targets.remove(target)  # it may be in any state now: no good to judge by any more
-            fault = f"{type(error).__name__}: {error}"
+            fault = f"{type(error).__name__}: {error}; {await step.told()}"
             return Outcome(point=point, victim=victim, target=target, seconds=_since(began), fault=fault)
         finally:
             await step.end()
@@ -125,11 +125,12 @@ class _Step:
         self._namespace, self._name = target.split("/")
         self._target = target
         self._answering: asyncio.Task[None] | None = None
+        self._known: set[str] = set()
 
     async def run(self, point: str, victim: str) -> dict[str, Any]:
         house, dsn = self._house, self._house.dsn
         made_before = len(await asyncio.to_thread(house.cluster.mutations, self._namespace, self._name))
-        known = {row["id"] for row in await self._incidents()}
+        known = self._known = {row["id"] for row in await self._incidents()}
         async with Gate(dsn, point) as gate:
             await asyncio.to_thread(house.cluster.breaks, "crashloop", self._target)
             self._answering = asyncio.create_task(self._approve(known))
@@ -146,6 +147,20 @@ class _Step:
             "resumed_s": resumed,
             "fault": "; ".join(await self._faults(known, state, made)),
         }
+
+    async def told(self) -> str:
+        """How far the journal came, for whoever looks into a fault."""
+        query = (
+            "SELECT type, reason, at::text FROM incident_events WHERE incident_id::text = $1 ORDER BY seq DESC LIMIT 4"
+        )
+        told = []
+        for row in await self._new(self._known):
+            last = [
+                f"{item['type']} ({item['reason']}) {item['at']}"
+                for item in await ask(self._house.dsn, query, row["id"])
+            ]
+            told.append(f"{row['id']} {row['state']}, last first: {', '.join(last)}")
+        return "; ".join(told) or "no incident was opened"
 
     async def end(self) -> None:
         """Leave the target whole."""
@@ -168,8 +183,9 @@ class _Step:
                 if row["state"] == "awaiting_approval":
                     incident = await asyncio.to_thread(self._house.incident, row["id"])
                     if (approval := incident.get("approval")) and not approval.get("outcome"):
-                        await asyncio.to_thread(self._house.answer, approval["id"], "approve")
-                        return
+                        judged = await asyncio.to_thread(self._house.answer, approval["id"], "approve")
+                        if judged.get("outcome") in ("approved", "already-decided", "repeated", "pending"):
+                            return
             await asyncio.sleep(0.05)
         raise AssertionError("nobody was asked")
 
@@ -204,10 +220,19 @@ class _Step:
             for once in ("incident-opened", "approval-requested", "execution-started", "step-acted", "resolved"):
                 if told.get(once) != 1:
                     faults.append(f"{told.get(once, 0)} entries {once}")
-            query = "SELECT count(*) AS cards FROM cards WHERE incident_id::text = $1"
-            (cards,) = await ask(self._house.dsn, query, row["id"])
-            faults += [] if cards["cards"] == 1 else [f"{cards['cards']} cards"]
+            cards = await self._cards(row["id"])
+            faults += [] if cards == 1 else [f"{cards} cards"]
         return faults
+
+    async def _cards(self, incident: str) -> int:
+        """How many there are in the end: the gateway may be on its way back from the kill before this one."""
+        query = "SELECT count(*) AS cards FROM cards WHERE incident_id::text = $1"
+        deadline = time.monotonic() + _RESUME_S
+        while not (cards := int((await ask(self._house.dsn, query, incident))[0]["cards"])):
+            if time.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.1)
+        return cards
 
 
 def pairs(count: int, seed: int) -> Iterator[tuple[str, str]]:
