@@ -274,13 +274,14 @@ async def test_a_wrong_database_is_for_a_person_to_set_right(embedded_postgres: 
 
 async def test_a_database_of_a_later_version_is_refused(database: Database) -> None:
     async with database.begin() as connection:
+        known = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar_one()
         await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     try:
         with pytest.raises(Permanent, match="another version of Midwatch"):
             await migrate(database)
     finally:
         async with database.begin() as connection:
-            await connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+            await connection.execute(text("UPDATE alembic_version SET version_num = :known"), {"known": known})
 
 
 async def run(database: Database, *statements: str, **values: object) -> None:
