@@ -63,6 +63,7 @@ def _run(settings: Settings, stack: ExitStack, began: float) -> None:
     if ended := ledger.reap():
         out.print(f"  ended {len(ended)} processes that an earlier run left behind")
     _refuse_taken_port(settings)
+    stack.callback(_leave_nothing, ledger)  # first in, hence last: after all else was asked to end
     token, fresh = token_in(settings.token_file)
     dashboard = _free_port(settings.dashboard_port)
     with step("stores, sandbox and Ray", began), ThreadPoolExecutor(1) as pool:
@@ -83,6 +84,12 @@ def _run(settings: Settings, stack: ExitStack, began: float) -> None:
     with step("edge", began):
         _start_edge(house.settings)
     asyncio.run(_stay(house, ledger, dashboard, token, fresh))
+
+
+def _leave_nothing(ledger: Ledger) -> None:
+    """End what outlives its parents: Ray's agents stay for up to a minute after Ray is gone."""
+    ledger.record(psutil.Process().children(recursive=True))
+    ledger.reap()
 
 
 @contextmanager
