@@ -36,8 +36,8 @@ _FRONTS: dict[str, dict[str, str]] = {
     "midwatch, HAProxy in front": {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"},
 }
 """Ray Serve's own proxy as `midwatch up` has it, and what Ray offers to those who need more."""
-_LOADS = {"noted": "info", "storm": "warning"}
-"""Severity of the alerts, by what is made of them."""
+_LOADS = (("noted", "info", "paced", _ROUNDS), ("noted", "info", "full", _ROUNDS), ("storm", "warning", "paced", 1))
+"""What is made of the alerts, the severity that has it so, and how they come; the storm last, for it lasts."""
 _NAMES = ("CheckoutIsSlow", "ErrorRateHigh", "QueueIsLong", "CacheMissesHigh", "LatencyHigh")
 _fresh = count()
 
@@ -81,23 +81,29 @@ def _compare(name: str, environment: Mapping[str, str]) -> None:
             targets += [other] if other else []
             for target in targets:
                 asyncio.run(_load(target, "info", paced=True, seconds=1.0))  # the first requests pay for caches
-            for load, severity in _LOADS.items():
-                for kind in ("paced", "full"):
-                    _rounds(house, targets, load, severity, kind)
+            for load, severity, kind, rounds in _LOADS:
+                runs = _rounds(house, targets, severity, rounds, paced=kind == "paced")
+                _tell_all(runs, f"{load}, {kind}")
 
 
-def _rounds(house: RunningHouse, targets: Sequence[Target], load: str, severity: str, kind: str) -> None:
+def _rounds(
+    house: RunningHouse, targets: Sequence[Target], severity: str, rounds: int, *, paced: bool
+) -> dict[str, list[Run]]:
     runs: dict[str, list[Run]] = {target.name: [] for target in targets}
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         for target in targets:
             _settle(house)
-            runs[target.name].append(asyncio.run(_load(target, severity, paced=kind == "paced", seconds=_SECONDS)))
+            runs[target.name].append(asyncio.run(_load(target, severity, paced=paced, seconds=_SECONDS)))
+    return runs
+
+
+def _tell_all(runs: Mapping[str, list[Run]], kind: str) -> None:
     for name, all_runs in runs.items():
-        _tell(name, f"{load}, {kind}", all_runs)
+        _tell(name, kind, all_runs)
     if len(runs) == 2:
         ours, theirs = runs.values()
         ratio = statistics.median(a.alerts_per_s / b.alerts_per_s for a, b in zip(ours, theirs, strict=True))
-        say("intake_ratio", ratio, "of Alertmanager's", target=targets[0].name, kind=f"{load}, {kind}")
+        say("intake_ratio", ratio, "of Alertmanager's", target=next(iter(runs)), kind=kind)
 
 
 def _tell(target: str, kind: str, runs: Sequence[Run]) -> None:
