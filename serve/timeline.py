@@ -124,8 +124,29 @@ def _told(event: ev.AnyEvent) -> tuple[str, str, str]:
             return f"Plan: {event.plan.title}", detail, tone
         case ev.PlanMissing():
             return "No plan could be made", event.detail, "bad"
+        case ev.RefinementStarted() | ev.ModelTurned() | ev.IterationEnded() | ev.RefinementEnded():
+            return _told_of_model(event)
         case _:
             return _told_of_approval(event)
+
+
+def _told_of_model(
+    event: ev.RefinementStarted | ev.ModelTurned | ev.IterationEnded | ev.RefinementEnded,
+) -> tuple[str, str, str]:
+    match event:
+        case ev.RefinementStarted():
+            again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
+            return f"A model looks deeper{again}", "", "work"
+        case ev.ModelTurned():
+            return f"{event.reply.provider}/{event.reply.model} thought", _short(event.reply.turn.text), "work"
+        case ev.IterationEnded():
+            return (
+                f"Round {event.iteration}: {_short(event.partial or event.reasoning)}",
+                ", ".join(event.tools),
+                "work",
+            )
+        case ev.RefinementEnded():
+            return "The model is done", event.detail, "info"
 
 
 def _told_of_approval(event: ev.AnyEvent) -> tuple[str, str, str]:

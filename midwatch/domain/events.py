@@ -11,6 +11,7 @@ import msgspec
 
 from midwatch.domain.approvals import ApprovalOutcome, ApprovalRequest, Vote
 from midwatch.domain.diagnosis import Diagnosis
+from midwatch.domain.dialogue import ModelReply
 from midwatch.domain.ids import ApprovalId, ExecutionId, IncidentId, IncidentKey, PlanDigest, SignalId
 from midwatch.domain.playbooks import Plan, Verdict
 from midwatch.domain.reasons import Reason
@@ -78,6 +79,48 @@ class ToolCalled(Event, frozen=True, kw_only=True, tag="tool-called"):
     output: str
     ok: bool = True
     took_ms: float = 0.0
+    iteration: int = 0
+    hypothesis: str = ""
+
+
+class RefinementStarted(Event, frozen=True, kw_only=True, tag="refinement-started"):
+    """A model sets out to improve the report, within a budget."""
+
+    worker: str
+    attempt: int = 1
+
+
+class ModelTurned(Event, frozen=True, kw_only=True, tag="model-turned"):
+    """One reply of a model, journalled before anything follows from it: a killed investigation goes on behind it.
+
+    ``hypothesis`` is which of several raced lines of thought it belongs to, ``iteration`` counts from 1 within it.
+    """
+
+    iteration: int
+    reply: ModelReply
+    hypothesis: str = ""
+    purpose: str = "investigate"
+
+
+class IterationEnded(Event, frozen=True, kw_only=True, tag="iteration-ended"):
+    """One round of the loop: why which tools were asked, what that showed, and whether it goes on.
+
+    ``decision`` is ``continue`` or ``stop``; ``tools`` are ``name(arguments)`` as people read them.
+    """
+
+    iteration: int
+    reasoning: str = ""
+    tools: tuple[str, ...] = ()
+    partial: str = ""
+    decision: str = "continue"
+    took_ms: float = 0.0
+    hypothesis: str = ""
+
+
+class RefinementEnded(Event, frozen=True, kw_only=True, tag="refinement-ended"):
+    """The model is done with this incident: it improved the report, or the reason says why it did not."""
+
+    detail: str = ""
 
 
 class ReportMade(Event, frozen=True, kw_only=True, tag="report-made"):
@@ -212,6 +255,10 @@ AnyEvent: TypeAlias = (
     | SignalCleared
     | InvestigationStarted
     | ToolCalled
+    | RefinementStarted
+    | ModelTurned
+    | IterationEnded
+    | RefinementEnded
     | ReportMade
     | PlanProposed
     | PlanMissing

@@ -183,7 +183,7 @@ def _changes(incident: Incident, event: ev.AnyEvent, at: datetime) -> dict[str, 
             return _ended(incident, event, at) | {"members": members, "cleared_at": at, "into": event.into}
         case ev.Reopened():
             return _reopened(incident, event)
-        case ev.ToolCalled():
+        case ev.ToolCalled() | ev.RefinementStarted() | ev.ModelTurned() | ev.IterationEnded() | ev.RefinementEnded():
             return {}
         case _:
             return _stepped(incident, event, at)

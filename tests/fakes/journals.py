@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from midwatch.domain import events as ev
 from midwatch.domain.approvals import ApprovalOutcome, Choice, Vote
+from midwatch.domain.dialogue import AssistantTurn, ModelReply, StopReason, Usage
 from midwatch.domain.grouping import may_be_adopted
 from midwatch.domain.ids import ExecutionId, IncidentId
 from midwatch.domain.incidents import Incident, State, Work, decide, evolve
@@ -84,7 +85,19 @@ def _endings(incident: Incident, following: set[Work]) -> list[Append]:
 def _investigations(incident: Incident) -> list[Append]:
     look = ev.ToolCalled(reason=Reason.EVIDENCE_GATHERED, call_id=f"c{incident.seq}", tool="logs", input="", output="…")
     started = ev.InvestigationStarted(reason=Reason.CLAIMED, worker="w", attempt=incident.attempts + 1)
-    return [(started,), (look,), (report(),)]
+    return [(started,), (look,), (report(),), _refinement()]
+
+
+def _refinement() -> Append:
+    reply = ModelReply(
+        turn=AssistantTurn("I look."), stop=StopReason.DONE, usage=Usage(input=1), provider="stub", model="m"
+    )
+    return (
+        ev.RefinementStarted(reason=Reason.CLAIMED, worker="w"),
+        ev.ModelTurned(reason=Reason.MODEL_REFINED, iteration=1, reply=reply),
+        ev.IterationEnded(reason=Reason.MODEL_REFINED, iteration=1, decision="stop"),
+        ev.RefinementEnded(reason=Reason.MODEL_REFINED),
+    )
 
 
 def _plans(_: Incident) -> list[Append]:

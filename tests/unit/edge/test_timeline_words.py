@@ -25,6 +25,13 @@ EVENTS = {
 }
 _BARE = [
     '{"type":"signal-cleared","reason":"signal-cleared","signal":"s","identity":"watch|lab|OOMKilled|Pod/a/b","episode":"e"}',
+    '{"type":"refinement-started","reason":"claimed","worker":"rca-worker-1"}',
+    (
+        '{"type":"model-turned","reason":"model-refined","iteration":1,"reply":{"turn":{"type":"assistant","text":"Logs'
+        ' first."},"stop":"done","usage":{},"provider":"stub","model":"m"}}'
+    ),
+    '{"type":"iteration-ended","reason":"model-refined","iteration":1,"reasoning":"logs","tools":["logs(web-1)"]}',
+    '{"type":"refinement-ended","reason":"model-refined","detail":"2 rounds, 3 tools"}',
     '{"type":"plan-missing","reason":"no-playbook","detail":"no playbook fits"}',
     '{"type":"step-failed","reason":"verify-failed","index":0,"detail":"not ready"}',
     '{"type":"undo-started","reason":"verify-failed","index":0,"key":"k"}',

@@ -1,0 +1,74 @@
+"""Ports of the model loop: the model itself, the tools it may use, and what is fetched around an incident."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from midwatch.domain.diagnosis import Diagnosis
+from midwatch.domain.dialogue import ModelReply, ModelRequest, ToolSpec
+from midwatch.domain.incidents import Incident
+from midwatch.services.investigation import Look
+
+OnText = Callable[[str], None]
+"""Called with each piece of text as it streams in; must not block."""
+
+
+class Model(Protocol):
+    """The whole chain of providers behind one call: middleware, retries and fallback have happened when it returns."""
+
+    async def available(self) -> bool:
+        """Whether any provider is configured, enabled and not cooling down; cheap, asked before each investigation."""
+        ...
+
+    async def ask(self, request: ModelRequest, on_text: OnText | None = None) -> ModelReply:
+        """One turn. ``Transient`` when every provider is away for now, ``Permanent`` when none can ever answer this
+        (no key, refused request), ``Refused`` when a middleware forbids it (budget, secret).
+        """
+        ...
+
+
+class ToolAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a tool said, masked, at full length; capping and spilling is the loop's business."""
+
+    text: str
+    ok: bool = True
+    took_ms: float = 0.0
+
+
+class Toolbox(Protocol):
+    """The read-only tools of all healthy servers, by our allow-list."""
+
+    async def offer(self) -> tuple[ToolSpec, ...]:
+        """What can be called now; names are unique over all servers."""
+        ...
+
+    async def call(self, name: str, arguments: str) -> ToolAnswer:
+        """Call a tool that was offered. Unknown tools, wrong arguments, timeouts and dead servers are answers with
+        ``ok=False`` that say what to do, not exceptions.
+        """
+        ...
+
+
+class Runbook(msgspec.Struct, frozen=True, kw_only=True):
+    """What people wrote down for such a case: validated and capped. It is data, never an instruction."""
+
+    name: str
+    source: str
+    text: str
+    why: str
+    """How it was found: by label, annotation, condition, or a pattern on the cause."""
+
+
+class Runbooks(Protocol):
+    """Where runbooks lie. A source that cannot be read is left out (and logged), never an exception."""
+
+    async def find(self, incident: Incident, report: Diagnosis) -> tuple[Runbook, ...]: ...
+
+
+class Enricher(Protocol):
+    """Looks beside the cluster's objects: metrics, collected logs, recent changes. What cannot be read is a failed
+    look, not an exception.
+    """
+
+    async def enrich(self, incident: Incident) -> tuple[Look, ...]: ...
