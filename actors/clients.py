@@ -43,6 +43,7 @@ _DESK = {
     Work.AWAIT: names.APPROVAL_BROKER,
     Work.EXECUTE: names.PLAYBOOK_EXECUTOR,
     Work.SETTLE: names.RULE_ENGINE,
+    Work.REFINE: names.RCA_POOL,
 }
 
 

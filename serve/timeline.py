@@ -43,6 +43,21 @@ _WHY = {
     Reason.EVIDENCE_UNAVAILABLE: "some evidence could not be had",
     Reason.BUILT_IN_ANALYSIS: "found without a model",
     Reason.MODEL_REFINED: "refined by a model",
+    Reason.MODEL_MISSING: "no model is configured here",
+    Reason.MODEL_AWAY: "no model could be reached",
+    Reason.MODEL_REFUSED: "the model would not answer",
+    Reason.ANSWER_INVALID: "the model's answer could not be read",
+    Reason.EVIDENCE_MISSING: "the model's answer cited nothing that was seen",
+    Reason.NOTHING_BETTER: "the first report says more",
+    Reason.ASKED_FOR_MORE: "it wants to see more",
+    Reason.KNOWS_ENOUGH: "it has seen enough",
+    Reason.LOOP_DETECTED: "it asked the same again and again",
+    Reason.ROUNDS_SPENT: "its rounds are spent",
+    Reason.DATA_SPENT: "it has read as much as allowed",
+    Reason.ASKED_BEFORE: "it was asked before",
+    Reason.LIMIT_REACHED: "a limit was reached",
+    Reason.RACE_LOST: "another explanation held first",
+    Reason.PLAN_UNCHANGED: "nothing about the plan changed",
     Reason.PLAN_SUPERSEDED: "a better plan replaced it",
     Reason.TIER_HUMAN_ONLY: "the rule leaves this to people",
     Reason.RISK_NEEDS_APPROVAL: "its risk needs a person's word",
@@ -86,9 +101,21 @@ def moment_of(entry: ev.Entry) -> Moment:
         title=title,
         detail=detail,
         why=_WHY.get(entry.event.reason, ""),
-        more=entry.event.output[:_LONGEST] if isinstance(entry.event, ev.ToolCalled) else "",
+        more=_more(entry.event)[:_LONGEST],
         tone=tone,
     )
+
+
+def _more(event: ev.AnyEvent) -> str:
+    match event:
+        case ev.ToolCalled():
+            return event.output
+        case ev.Briefed():
+            return event.text
+        case ev.ModelTurned():
+            return event.reply.turn.text
+        case _:
+            return ""
 
 
 def type_of(event: ev.AnyEvent) -> str:
@@ -124,19 +151,23 @@ def _told(event: ev.AnyEvent) -> tuple[str, str, str]:
             return f"Plan: {event.plan.title}", detail, tone
         case ev.PlanMissing():
             return "No plan could be made", event.detail, "bad"
-        case ev.RefinementStarted() | ev.ModelTurned() | ev.IterationEnded() | ev.RefinementEnded():
+        case ev.PlanKept():
+            return "The better report leads to the same plan", "", "info"
+        case ev.RefinementStarted() | ev.Briefed() | ev.ModelTurned() | ev.IterationEnded() | ev.RefinementEnded():
             return _told_of_model(event)
         case _:
             return _told_of_approval(event)
 
 
 def _told_of_model(
-    event: ev.RefinementStarted | ev.ModelTurned | ev.IterationEnded | ev.RefinementEnded,
+    event: ev.RefinementStarted | ev.Briefed | ev.ModelTurned | ev.IterationEnded | ev.RefinementEnded,
 ) -> tuple[str, str, str]:
     match event:
         case ev.RefinementStarted():
             again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
             return f"A model looks deeper{again}", "", "work"
+        case ev.Briefed():
+            return "A model is told what is known", event.hypothesis, "work"
         case ev.ModelTurned():
             return f"{event.reply.provider}/{event.reply.model} thought", _short(event.reply.turn.text), "work"
         case ev.IterationEnded():

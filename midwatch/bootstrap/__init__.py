@@ -69,6 +69,7 @@ class Resources:
         *,
         slots: int,
         max_attempts: int = 8,
+        cancel_lost: bool = False,
     ) -> AsyncIterator[Desk]:
         """A desk whose running work is cancelled when the block is left."""
         desk = Desk(
@@ -81,6 +82,7 @@ class Resources:
             ttl_s=self.settings.claim_ttl_s,
             slots=slots,
             max_attempts=max_attempts,
+            cancel_lost=cancel_lost,
         )
         try:
             yield desk

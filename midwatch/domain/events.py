@@ -71,7 +71,10 @@ class InvestigationStarted(Event, frozen=True, kw_only=True, tag="investigation-
 
 
 class ToolCalled(Event, frozen=True, kw_only=True, tag="tool-called"):
-    """One look at the world: what was asked, what came back (masked, capped), how long it took in milliseconds."""
+    """One look at the world: what was asked, what came back (masked, capped), how long it took in milliseconds.
+
+    ``of`` names the earlier call whose answer this is, whole (``output`` is empty then) or in part.
+    """
 
     call_id: str
     tool: str
@@ -80,6 +83,18 @@ class ToolCalled(Event, frozen=True, kw_only=True, tag="tool-called"):
     ok: bool = True
     took_ms: float = 0.0
     iteration: int = 0
+    hypothesis: str = ""
+    of: str = ""
+
+
+class Briefed(Event, frozen=True, kw_only=True, tag="briefed"):
+    """What a model is told at the start of a line of thought: the incident, the first report, what was seen.
+
+    ``nonce`` marks observed text as data in this refinement; ``hypothesis`` is empty for the main line.
+    """
+
+    text: str
+    nonce: str = ""
     hypothesis: str = ""
 
 
@@ -94,12 +109,14 @@ class ModelTurned(Event, frozen=True, kw_only=True, tag="model-turned"):
     """One reply of a model, journalled before anything follows from it: a killed investigation goes on behind it.
 
     ``hypothesis`` is which of several raced lines of thought it belongs to, ``iteration`` counts from 1 within it.
+    A summary belongs to the call ``call_id``.
     """
 
     iteration: int
     reply: ModelReply
     hypothesis: str = ""
     purpose: str = "investigate"
+    call_id: str = ""
 
 
 class IterationEnded(Event, frozen=True, kw_only=True, tag="iteration-ended"):
@@ -124,9 +141,10 @@ class RefinementEnded(Event, frozen=True, kw_only=True, tag="refinement-ended"):
 
 
 class ReportMade(Event, frozen=True, kw_only=True, tag="report-made"):
-    """A diagnosis; a later one replaces an earlier one."""
+    """A diagnosis; a later one replaces an earlier one. ``refine``: a model is there that may improve it."""
 
     diagnosis: Diagnosis
+    refine: bool = False
 
 
 class PlanProposed(Event, frozen=True, kw_only=True, tag="plan-proposed"):
@@ -141,6 +159,10 @@ class PlanMissing(Event, frozen=True, kw_only=True, tag="plan-missing"):
     """No plan can be made from the report; ``detail`` says what a person may do."""
 
     detail: str = ""
+
+
+class PlanKept(Event, frozen=True, kw_only=True, tag="plan-kept"):
+    """A better report leads to the very plan that people are asked about: their card stands."""
 
 
 class ApprovalRequested(Event, frozen=True, kw_only=True, tag="approval-requested"):
@@ -256,12 +278,14 @@ AnyEvent: TypeAlias = (
     | InvestigationStarted
     | ToolCalled
     | RefinementStarted
+    | Briefed
     | ModelTurned
     | IterationEnded
     | RefinementEnded
     | ReportMade
     | PlanProposed
     | PlanMissing
+    | PlanKept
     | ApprovalRequested
     | ApprovalVoted
     | ApprovalClosed

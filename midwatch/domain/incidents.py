@@ -51,6 +51,19 @@ class Work(StrEnum):
     AWAIT = "await"  # ApprovalBroker, at expiry
     EXECUTE = "execute"  # PlaybookExecutor
     SETTLE = "settle"  # RuleEngine
+    REFINE = "refine"  # RcaPool, after the first report
+
+
+LACKS_PLAN = frozenset(
+    {
+        *(Reason.NO_PLAYBOOK, Reason.PLAYBOOK_UNKNOWN, Reason.PARAMETER_INVALID),
+        *(Reason.TARGET_GONE, Reason.TARGET_OUTSIDE_INCIDENT, Reason.PRECHECK_FAILED),
+    }
+)
+"""Why an incident went to a person without any plan: a better report may still bring one."""
+
+TAKEN_OVER = frozenset({Reason.REJECTED_BY_HUMAN, Reason.ATTEMPTS_EXHAUSTED})
+"""Escalations after which no model is asked any more: a person said no, or we gave up for good."""
 
 
 class Next(msgspec.Struct, frozen=True):
@@ -105,6 +118,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     members: tuple[Member, ...] = ()
     attempts: int = 0
     report: Diagnosis | None = None
+    refine: bool = False
     planned_report: Diagnosis | None = None
     plan: Plan | None = None
     digest: PlanDigest | None = None
@@ -160,11 +174,14 @@ def _changes(incident: Incident, event: ev.AnyEvent, at: datetime) -> dict[str, 
             started = {"attempts": incident.attempts + 1}
             return started | (_state(State.INVESTIGATING, event) if incident.state is State.OPEN else {})
         case ev.ReportMade():
-            return {"report": event.diagnosis, "title": event.diagnosis.title or incident.title}
+            title = event.diagnosis.title or incident.title
+            return {"report": event.diagnosis, "title": title, "refine": event.refine}
+        case ev.RefinementEnded():
+            return {"refine": False}
         case ev.PlanProposed():
             planned = {"plan": event.plan, "digest": event.digest, "verdict": event.verdict, "approval": None}
-            return planned | {"planned_report": incident.report} | _state(State.PROPOSED, event)
-        case ev.PlanMissing():
+            return planned | {"planned_report": incident.report, "outcome": ""} | _state(State.PROPOSED, event)
+        case ev.PlanMissing() | ev.PlanKept():
             return {"planned_report": incident.report}
         case ev.ApprovalRequested():
             return {"approval": event.request} | _state(State.AWAITING_APPROVAL, event)
@@ -183,7 +200,7 @@ def _changes(incident: Incident, event: ev.AnyEvent, at: datetime) -> dict[str, 
             return _ended(incident, event, at) | {"members": members, "cleared_at": at, "into": event.into}
         case ev.Reopened():
             return _reopened(incident, event)
-        case ev.ToolCalled() | ev.RefinementStarted() | ev.ModelTurned() | ev.IterationEnded() | ev.RefinementEnded():
+        case ev.ToolCalled() | ev.RefinementStarted() | ev.Briefed() | ev.ModelTurned() | ev.IterationEnded():
             return {}
         case _:
             return _stepped(incident, event, at)
@@ -273,7 +290,7 @@ def _ended(
 def _reopened(incident: Incident, event: ev.Reopened) -> dict[str, object]:
     """What was found out last time was true then; it is looked for, planned and asked anew."""
     forgotten = ("ended_at", "cleared_at", "report", "planned_report", "plan", "digest", "verdict", "approval")
-    again = {"outcome": "", "attempts": 0, "reopened": incident.reopened + 1}
+    again = {"outcome": "", "attempts": 0, "reopened": incident.reopened + 1, "refine": False}
     return dict.fromkeys(forgotten) | again | _state(State.OPEN, event)
 
 
@@ -300,26 +317,46 @@ def decide(incident: Incident) -> tuple[Next, ...]:
     if incident.seq == 0 or incident.state.final:
         return ()
     settling = _settling(incident)
+    refining = (Next(Work.REFINE, Reason.MODEL_IS_THERE),) if incident.refine else ()
     if incident.state is State.ESCALATED:
-        return settling
+        return (*_with_a_person(incident), *settling)
     if incident.execution is not None:
         return (Next(Work.EXECUTE, Reason.RESUMED),)
     if incident.report is None:
         return (Next(Work.INVESTIGATE, Reason.NO_REPORT_YET), *settling)
     if incident.approval is not None and incident.approval.outcome is None:
-        return (Next(Work.AWAIT, Reason.WAITING_FOR_PEOPLE, incident.approval.expires_at), *settling)
+        better = incident.planned_report != incident.report
+        replan = (Next(Work.PLAN, Reason.BETTER_REPORT),) if better else ()
+        awaiting = Next(Work.AWAIT, Reason.WAITING_FOR_PEOPLE, incident.approval.expires_at)
+        return (awaiting, *replan, *refining, *settling)
     if incident.approval is not None and incident.approval.outcome is ApprovalOutcome.APPROVED:
         return (Next(Work.EXECUTE, Reason.PLAN_APPROVED),)
     if incident.plan is None or incident.planned_report != incident.report:
-        return (Next(Work.PLAN, Reason.NO_PLAN_YET), *settling)
+        return (Next(Work.PLAN, Reason.NO_PLAN_YET), *refining, *settling)
     if incident.active and incident.verdict is not None and incident.verdict.kind is VerdictKind.REFUSE:
         # Refused and yet not escalated: it was set aside because nothing fired any more.
-        return (Next(Work.PLAN, Reason.FIRED_AGAIN),)
+        return (Next(Work.PLAN, Reason.FIRED_AGAIN), *refining)
     if incident.verdict is not None and incident.verdict.kind is VerdictKind.AUTO:
         return (Next(Work.EXECUTE, Reason.PLAN_ALLOWED),)
     if incident.verdict is not None and incident.verdict.kind is VerdictKind.ASK and incident.approval is None:
-        return (Next(Work.ASK, Reason.NOT_ASKED_YET), *settling)
-    return settling
+        return (Next(Work.ASK, Reason.NOT_ASKED_YET), *refining, *settling)
+    return (*refining, *settling)
+
+
+def replannable(incident: Incident) -> bool:
+    """Whether a better report may bring a plan to an incident that went to a person for the lack of one."""
+    lacking = incident.state is State.ESCALATED and incident.reason in LACKS_PLAN and incident.execution is None
+    return lacking and bool(incident.active) and incident.planned_report != incident.report
+
+
+def _with_a_person(incident: Incident) -> tuple[Next, ...]:
+    """A person has it: a model may still improve what they read, and what was never planned for lack of a cause."""
+    found: list[Next] = []
+    if replannable(incident):
+        found.append(Next(Work.PLAN, Reason.BETTER_REPORT))
+    if incident.refine and incident.execution is None and incident.reason not in TAKEN_OVER:
+        found.append(Next(Work.REFINE, Reason.MODEL_IS_THERE))
+    return tuple(found)
 
 
 def _settling(incident: Incident) -> tuple[Next, ...]:

@@ -19,7 +19,11 @@ _RETRY_S, _LONGEST_RETRY_S = 0.5, 30.0
 
 
 class Desk:
-    """Up to ``slots`` claims at once. ``drain`` takes what is due; a claim is renewed until its work is done."""
+    """Up to ``slots`` claims at once. ``drain`` takes what is due; a claim is renewed until its work is done.
+
+    With ``cancel_lost`` work whose claim is lost (taken over, or no longer to be done) is cancelled at the next renewal
+    instead of at its next append: for work that costs money while it waits.
+    """
 
     def __init__(
         self,
@@ -33,10 +37,11 @@ class Desk:
         ttl_s: float,
         slots: int,
         max_attempts: int = 8,
+        cancel_lost: bool = False,
     ) -> None:
         self._queue, self._works, self._do, self._clock = queue, tuple(works), do, clock
         self._owner, self._ttl, self._slots = owner, timedelta(seconds=ttl_s), slots
-        self._journal, self._max_attempts = journal, max_attempts
+        self._journal, self._max_attempts, self._cancel_lost = journal, max_attempts, cancel_lost
         self._running: set[asyncio.Task[None]] = set()
         self._owed: list[tuple[Claim, datetime | None, str]] = []
         self.done = 0
@@ -66,7 +71,9 @@ class Desk:
         await asyncio.gather(*self._running, return_exceptions=True)
 
     async def _work(self, claim: Claim) -> None:
-        keeper = asyncio.create_task(self._keep(claim))
+        task = asyncio.current_task()
+        assert task is not None
+        keeper = asyncio.create_task(self._keep(claim, task))
         try:
             if claim.attempt > self._max_attempts:
                 await self._escalate(claim, f"gave up on '{claim.work}' after {self._max_attempts} attempts")
@@ -75,6 +82,11 @@ class Desk:
             self.done += 1
         except ClaimLost:
             log.info("claim lost", extra={"incident": claim.incident, "work": str(claim.work)})
+        except asyncio.CancelledError:
+            # By the keeper, because the claim was lost, or by whoever stops the desk.
+            if not (keeper.done() and not keeper.cancelled() and keeper.result()):
+                raise
+            task.uncancel()
         except Conflict:
             await self._release(claim, 0.0, "written by another meanwhile")
         except Transient as error:
@@ -121,8 +133,11 @@ class Desk:
         for claim, retry_at, error in owed:
             await self._give_back(claim, retry_at, error)
 
-    async def _keep(self, claim: Claim) -> None:
-        """Renew until cancelled. Work that lost its claim ends by itself: the store refuses its next append."""
+    async def _keep(self, claim: Claim, task: asyncio.Task[None]) -> bool:
+        """Renew until cancelled. Work that lost its claim ends by itself: the store refuses its next append.
+
+        Returns whether the work was cancelled instead.
+        """
         while True:
             await asyncio.sleep(self._ttl.total_seconds() / 3)
             try:
@@ -131,4 +146,6 @@ class Desk:
                 continue  # tried again before the claim runs out; if it does run out, the store refuses our appends
             except ClaimLost:
                 log.info("claim taken over or done", extra={"incident": claim.incident, "work": str(claim.work)})
-                return
+                if self._cancel_lost:
+                    task.cancel()
+                return self._cancel_lost

@@ -1,7 +1,7 @@
 """Investigation: gather what can be seen, analyse it at once, and put the report into the journal."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import msgspec
@@ -48,12 +48,30 @@ Analyse = Callable[[Incident, Sight], Diagnosis]
 """The built-in analyser: pure, no model, well under a second for one incident's objects."""
 
 
+ModelThere = Callable[[], Awaitable[bool]]
+"""Whether a model could improve the report; must be quick, and never raises."""
+
+
+async def no_model() -> bool:
+    """There is none."""
+    return False
+
+
 class Investigation:
     """One claimed investigation, from the first look to the first report."""
 
-    def __init__(self, journal: Journal, gatherer: Gatherer, analyse: Analyse, clock: Clock, *, by: str) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        gatherer: Gatherer,
+        analyse: Analyse,
+        clock: Clock,
+        *,
+        by: str,
+        model_there: ModelThere = no_model,
+    ) -> None:
         self._journal, self._gatherer, self._analyse = journal, gatherer, analyse
-        self._clock, self._by = clock, by
+        self._clock, self._by, self._model_there = clock, by, model_there
 
     async def run(self, claim: Claim) -> None:
         """Work on ``claim`` until a report stands. ``ClaimLost`` passes: another process took over."""
@@ -74,7 +92,8 @@ class Investigation:
             for number, look in enumerate(sight.looks, 1)
         ]
         diagnosis = self._report(incident, sight)
-        found.append(ev.ReportMade(reason=Reason.BUILT_IN_ANALYSIS, diagnosis=diagnosis))
+        refine = await self._model_there()
+        found.append(ev.ReportMade(reason=Reason.BUILT_IN_ANALYSIS, diagnosis=diagnosis, refine=refine))
         await self._append(incident, claim, found)
 
     def _report(self, incident: Incident, sight: Sight) -> Diagnosis:

@@ -11,13 +11,14 @@ from midwatch.domain.approvals import ApprovalOutcome
 from midwatch.domain.checks import Scene, Standing, evaluate
 from midwatch.domain.compiling import compile_plan
 from midwatch.domain.errors import Conflict, NotFound, Permanent, Refused
-from midwatch.domain.incidents import Incident, State
+from midwatch.domain.incidents import Incident, State, replannable
 from midwatch.domain.observed import Observed
 from midwatch.domain.playbooks import Plan, PlanStep, VerdictKind, plan_digest
 from midwatch.domain.policy import Context, Policy, decide
 from midwatch.domain.reasons import Reason
 from midwatch.domain.recipes import Playbook
 from midwatch.domain.refs import ObjectRef
+from midwatch.domain.signals import Tier
 from midwatch.services.effects import ActionCall, LiveObjects, Rehearsal
 from midwatch.services.ports import Claim, IncidentSummary, Journal
 from midwatch.services.runtime import Clock
@@ -99,12 +100,14 @@ class Planning:
         try:
             plan = await self.draft(incident)
         except Refused as error:
-            return _missing(Reason(error.reason), error.message)
+            return _missing(incident, Reason(error.reason), error.message)
         except NotFound as error:
-            return _missing(Reason.TARGET_GONE, error.message)
+            return _missing(incident, Reason.TARGET_GONE, error.message)
         digest = plan_digest(plan)
-        if incident.state is State.AWAITING_APPROVAL and digest == incident.digest:
-            return ()  # the card that people look at says just this
+        asking = incident.approval is not None and incident.approval.outcome is None
+        if asking and digest == incident.digest:  # the card that people look at says just this
+            known = incident.planned_report == incident.report
+            return () if known else (ev.PlanKept(reason=Reason.PLAN_UNCHANGED),)
         verdict = decide(plan, self._policy.current(), await self._context(incident), self._clock.now())
         proposed: ev.AnyEvent = ev.PlanProposed(
             reason=Reason.PLAN_SUPERSEDED if incident.plan else Reason.PLAYBOOK_COMPILED,
@@ -113,8 +116,10 @@ class Planning:
             verdict=verdict,
         )
         if verdict.kind is VerdictKind.REFUSE:
-            return (proposed, ev.Escalated(reason=Reason(verdict.rule), detail=verdict.sentence))
-        return (proposed,)
+            if incident.state is State.ESCALATED:
+                return _missing(incident, Reason(verdict.rule), verdict.sentence)
+            return (*_withdrawn(incident), proposed, ev.Escalated(reason=Reason(verdict.rule), detail=verdict.sentence))
+        return (*_withdrawn(incident), proposed)
 
     def _choose(self, incident: Incident) -> Playbook:
         """The report's playbook, else the rule's, else the catalogue's for the condition."""
@@ -184,8 +189,10 @@ class Planning:
 
     async def _context(self, incident: Incident) -> Context:
         acted, failed = history(await self._journal.recent(limit=200), self._clock.now())
+        # Nothing runs alone beside a person who was told to take over.
+        told = incident.state is State.ESCALATED and incident.tier is Tier.AUTONOMOUS
         return Context(
-            tier=incident.tier,
+            tier=Tier.SUPERVISED if told else incident.tier,
             confidence=incident.report.confidence if incident.report else 0.0,
             since=incident.opened_at,
             acted_at=acted,
@@ -197,7 +204,9 @@ def plannable(incident: Incident) -> bool:
     """Whether a plan may still be made or replaced: never one that is approved, acting or over."""
     if incident.report is None or incident.execution is not None:
         return False
-    if incident.state in (State.RESOLVED, State.CLOSED, State.ESCALATED):
+    if incident.state is State.ESCALATED:
+        return replannable(incident)
+    if incident.state.final:
         return False
     return incident.approval is None or incident.approval.outcome in (None, ApprovalOutcome.VOID)
 
@@ -213,5 +222,18 @@ def history(summaries: Sequence[IncidentSummary], now: datetime) -> tuple[tuple[
     return (*acted, *failed), failed
 
 
-def _missing(reason: Reason, detail: str) -> Sequence[ev.AnyEvent]:
-    return (ev.PlanMissing(reason=reason, detail=detail), ev.Escalated(reason=reason, detail=detail))
+def _missing(incident: Incident, reason: Reason, detail: str) -> Sequence[ev.AnyEvent]:
+    missing = ev.PlanMissing(reason=reason, detail=detail)
+    if incident.state is State.ESCALATED:
+        return (missing,)  # a person has it already, and was told why
+    return (missing, ev.Escalated(reason=reason, detail=detail))
+
+
+def _withdrawn(incident: Incident) -> Sequence[ev.AnyEvent]:
+    """The end of a question about a plan that a better one replaces."""
+    request = incident.approval
+    if request is None or request.outcome is not None:
+        return ()
+    said = "A better diagnosis led to another plan."
+    outcome = ApprovalOutcome.VOID
+    return (ev.ApprovalClosed(reason=Reason.PLAN_SUPERSEDED, approval=request.id, outcome=outcome, comment=said),)

@@ -30,7 +30,7 @@ def moves(incident: Incident) -> tuple[Append, ...]:
     following = {item.work for item in decide(incident)}
     others = [*_signals(incident), *_endings(incident, following)]
     if incident.state is State.ESCALATED:
-        return tuple(others)
+        return (*_with_a_person(incident, following), *others)
     found: list[Append] = []
     for work, appends in _WORKS.items():
         if work in following:
@@ -85,22 +85,37 @@ def _endings(incident: Incident, following: set[Work]) -> list[Append]:
 def _investigations(incident: Incident) -> list[Append]:
     look = ev.ToolCalled(reason=Reason.EVIDENCE_GATHERED, call_id=f"c{incident.seq}", tool="logs", input="", output="…")
     started = ev.InvestigationStarted(reason=Reason.CLAIMED, worker="w", attempt=incident.attempts + 1)
-    return [(started,), (look,), (report(),), _refinement()]
+    return [(started,), (look,), (report(),), (report(refine=True),)]
 
 
-def _refinement() -> Append:
+def _refinements(incident: Incident) -> list[Append]:
     reply = ModelReply(
         turn=AssistantTurn("I look."), stop=StopReason.DONE, usage=Usage(input=1), provider="stub", model="m"
     )
-    return (
-        ev.RefinementStarted(reason=Reason.CLAIMED, worker="w"),
-        ev.ModelTurned(reason=Reason.MODEL_REFINED, iteration=1, reply=reply),
-        ev.IterationEnded(reason=Reason.MODEL_REFINED, iteration=1, decision="stop"),
-        ev.RefinementEnded(reason=Reason.MODEL_REFINED),
-    )
+    started = ev.RefinementStarted(reason=Reason.CLAIMED, worker="w")
+    briefed = ev.Briefed(reason=Reason.BUILT_IN_ANALYSIS, text="look", nonce="n")
+    turned = ev.ModelTurned(reason=Reason.ASKED_FOR_MORE, iteration=1, reply=reply)
+    rounded = ev.IterationEnded(reason=Reason.KNOWS_ENOUGH, iteration=1, decision="stop")
+    ended = ev.RefinementEnded(reason=Reason.MODEL_REFINED)
+    better = report(f"refined at {incident.seq}")
+    return [(started, briefed, turned), (rounded,), (better, ended), (ended,)]
 
 
-def _plans(_: Incident) -> list[Append]:
+def _with_a_person(incident: Incident, following: set[Work]) -> list[Append]:
+    """What a model may still bring to an incident that escalated: a better report, and a plan that asks."""
+    found: list[Append] = []
+    if Work.REFINE in following:
+        found += [*_refinements(incident), (report(f"refined at {incident.seq}"),)]
+    if Work.PLAN in following:
+        found += [(proposed(VerdictKind.ASK),), (ev.PlanMissing(reason=Reason.NO_PLAYBOOK),)] * 2
+    return found
+
+
+def _plans(incident: Incident) -> list[Append]:
+    request = incident.approval
+    if request is not None and request.outcome is None:
+        closed = ev.ApprovalClosed(reason=Reason.PLAN_SUPERSEDED, approval=request.id, outcome=ApprovalOutcome.VOID)
+        return [(ev.PlanKept(reason=Reason.PLAN_UNCHANGED),), (closed, proposed(VerdictKind.ASK))]
     missing = ev.PlanMissing(reason=Reason.NO_PLAYBOOK), ev.Escalated(reason=Reason.NO_PLAYBOOK)
     refused = proposed(VerdictKind.REFUSE), ev.Escalated(reason=Reason.FROZEN)
     return [(proposed(VerdictKind.ASK),), (proposed(VerdictKind.AUTO),), missing, refused]
@@ -183,4 +198,5 @@ _WORKS: dict[Work, Callable[[Incident], list[Append]]] = {
     Work.ASK: _questions,
     Work.AWAIT: _answers,
     Work.EXECUTE: _executions,
+    Work.REFINE: _refinements,
 }

@@ -76,12 +76,12 @@ def cleared(number: int = 1, pod: str = "web-1") -> ev.SignalCleared:
     return ev.SignalCleared(reason=Reason.SIGNAL_CLEARED, signal=of.signal, identity=of.identity, episode=of.episode)
 
 
-def report(cause: str = "a bad release") -> ev.ReportMade:
+def report(cause: str = "a bad release", *, refine: bool = False) -> ev.ReportMade:
     seen = Evidence("logs:web", "panic: no config", line=3)
     diagnosis = Diagnosis(
         root_cause=cause, summary=cause, confidence=0.9, evidence=(seen,), playbook="restart-workload"
     )
-    return ev.ReportMade(reason=Reason.BUILT_IN_ANALYSIS, diagnosis=diagnosis)
+    return ev.ReportMade(reason=Reason.BUILT_IN_ANALYSIS, diagnosis=diagnosis, refine=refine)
 
 
 def a_plan(title: str = "Restart web") -> Plan:

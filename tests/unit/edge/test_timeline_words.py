@@ -26,6 +26,8 @@ EVENTS = {
 _BARE = [
     '{"type":"signal-cleared","reason":"signal-cleared","signal":"s","identity":"watch|lab|OOMKilled|Pod/a/b","episode":"e"}',
     '{"type":"refinement-started","reason":"claimed","worker":"rca-worker-1"}',
+    '{"type":"briefed","reason":"built-in-analysis","text":"look","nonce":"n"}',
+    '{"type":"plan-kept","reason":"plan-unchanged"}',
     (
         '{"type":"model-turned","reason":"model-refined","iteration":1,"reply":{"turn":{"type":"assistant","text":"Logs'
         ' first."},"stop":"done","usage":{},"provider":"stub","model":"m"}}'

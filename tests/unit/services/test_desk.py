@@ -46,7 +46,9 @@ class Office:
         self.store, self.clock = store, clock
         self.queue = CountingWork(store.work)
 
-    def desk(self, do: Do, *, slots: int = 4, max_attempts: int = 8, owner: str = "me") -> Desk:
+    def desk(
+        self, do: Do, *, slots: int = 4, max_attempts: int = 8, owner: str = "me", cancel_lost: bool = False
+    ) -> Desk:
         return Desk(
             self.queue,  # type: ignore[arg-type]  # passes everything else on
             self.store.journal,
@@ -57,6 +59,7 @@ class Office:
             ttl_s=TTL_S,
             slots=slots,
             max_attempts=max_attempts,
+            cancel_lost=cancel_lost,
         )
 
     async def incident(self, number: int = 1) -> Incident:
@@ -344,3 +347,24 @@ async def test_a_claim_that_could_not_be_given_back_is_given_back_as_soon_as_the
     await desk.drain()
     await idle(desk)
     assert (tries, desk.done) == (2, 1), "long before the claim would have run out"
+
+
+async def test_work_that_is_no_longer_to_be_done_is_cancelled_where_that_is_asked(office: Office) -> None:
+    incident = await office.incident()
+    ended: list[str] = []
+
+    async def do(claim: Claim) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(claim.incident)
+
+    desk = office.desk(do, cancel_lost=True)
+    await desk.drain()
+    await asyncio.sleep(0)
+    over = ev.Resolved(reason=Reason.SIGNALS_CLEARED)
+    await office.store.journal.append(incident, [over], at=NOON, by="rules")
+    await idle(desk)
+
+    assert ended == ["incident-1"]
+    assert (desk.busy, desk.done) == (0, 0)

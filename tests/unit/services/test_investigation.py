@@ -135,3 +135,17 @@ async def test_a_worker_whose_claim_was_taken_over_reports_nothing(store: Memory
     with pytest.raises(ClaimLost):
         await investigation(store, clock, Slow()).run(await opened(store))
     assert not any(isinstance(event, ev.ReportMade) for event in await journal(store))
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_the_first_report_says_whether_a_model_may_improve_it(
+    store: MemoryStore, clock: ManualClock, there: bool
+) -> None:
+    async def model_there() -> bool:
+        return there
+
+    made = Investigation(store.journal, Eyes(), lambda *_: FOUND, clock, by="worker", model_there=model_there)
+    await made.run(await opened(store))
+    refine = await store.work.claim([Work.REFINE], owner="x", now=NOON, ttl=timedelta(1))
+    assert bool(refine) is there
+    assert await store.work.claim([Work.PLAN], owner="x", now=NOON, ttl=timedelta(1)), "the plan waits for no model"
