@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.dependencies import Edge, edge_of
@@ -86,7 +87,7 @@ def same(given: str, wanted: str) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "replace"), wanted.encode("utf-8", "replace"))
 
 
-def caller_of(request: Request, edge: Edge) -> Caller | None:
+def caller_of(request: HTTPConnection, edge: Edge) -> Caller | None:
     """Who is asking, ``None`` when that is not proven."""
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     if scheme:

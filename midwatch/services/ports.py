@@ -209,6 +209,10 @@ class Inbox(Protocol):
         """Every firing signal received at ``since`` or later, in the order they came; the first ten thousand."""
         ...
 
+    async def find(self, signal_id: SignalId) -> SignalRow:
+        """One signal and what became of it; ``NotFound`` for an unknown id (no prefixes: programs ask, not people)."""
+        ...
+
     async def recent(self, *, limit: int = 100) -> tuple[SignalRow, ...]:
         """Signals with their outcomes, newest first."""
         ...

@@ -2,8 +2,10 @@ import asyncio
 from datetime import timedelta
 
 import msgspec
+import pytest
 
-from midwatch.domain.ids import IncidentId
+from midwatch.domain.errors import NotFound
+from midwatch.domain.ids import IncidentId, SignalId
 from midwatch.domain.reasons import Reason
 from midwatch.domain.signals import SignalStatus
 from midwatch.services.ports import Receipt
@@ -131,3 +133,16 @@ async def test_any_text_a_sender_may_send_is_kept(store: AnyStore) -> None:
     (pending,) = await store.inbox.pending(now=FAR)
     assert pending.signal == signal
     assert await store.inbox.put([signal]) == (Receipt(signal.id, False),)
+
+
+async def test_one_signal_is_found_with_what_became_of_it(store: AnyStore) -> None:
+    signal, other = a_signal(1), a_signal(2, pod="web-2")
+    await store.inbox.put([signal, other])
+    found = await store.inbox.find(signal.id)
+    assert (found.signal, found.settled, found.incident) == (signal, False, None)
+    await store.inbox.settle([(signal.id, Reason.RULE_MATCHED, INCIDENT)])
+    found = await store.inbox.find(signal.id)
+    assert (found.settled, found.outcome, found.incident) == (True, Reason.RULE_MATCHED, INCIDENT)
+    for unknown in ("nobody", signal.id[:8], "a\0b"):
+        with pytest.raises(NotFound):
+            await store.inbox.find(SignalId(unknown))

@@ -1,5 +1,6 @@
 """The whole line on one house, started as `make run` starts it: from what breaks to what was done about it."""
 
+import json
 import subprocess
 import sys
 import threading
@@ -12,6 +13,8 @@ from typing import Any
 
 import httpx2
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from midwatch.processes import running_pid
 from tests.fixtures.houses import RunningHouse, eventually, free_port, house_folder
@@ -147,6 +150,23 @@ def test_an_alert_about_the_same_workload_joins_its_incident(house: RunningHouse
     assert house.request("POST", WEBHOOK, json=ended).status_code == 202
     closed = house.wait_for_state("closed", about="fraud-check", within_s=120)
     assert closed["id"] == incident["id"]
+
+
+def test_a_sender_follows_its_alert_over_a_websocket(house: RunningHouse, alert: Alert) -> None:
+    now = datetime.now(UTC).isoformat()
+    body = alert("KubeJobFailed", starts_at=now, namespace="reports", job_name="nightly-totals")
+    (alert_id,) = house.request("POST", "/alerts", json=body).json()["alert_ids"]
+    address = house.url.replace("http", "ws", 1)
+    told: list[dict[str, Any]] = []
+    with connect(f"{address}/ws/{alert_id}", additional_headers={"Authorization": f"Bearer {house.token}"}) as socket:
+        told += [json.loads(message) for message in socket]  # until the house closes it
+    (last,) = [message["processing"] for message in told if message["type"] == "status"][-1:]
+    assert (last["status"], last["id"]) == ("completed", alert_id)
+    assert last["result"]["markdown"].startswith("## ")
+    assert [message["entry"]["seq"] for message in told if message["type"] == "entry"][:2] == [1, 2]
+    assert house.get(f"/processing-status/{alert_id}")["incident"] == last["incident"]
+    with pytest.raises(InvalidStatus), connect(f"{address}/ws/{alert_id}"):
+        pass
 
 
 def test_a_resolved_alert_ends_the_incident_it_opened(house: RunningHouse, alert: Alert) -> None:

@@ -361,6 +361,13 @@ class MemoryInbox(_Port):
         ]
         return tuple({row.signal.episode: row.signal for row in sorted(rows, key=_SignalRow.order)}.values())
 
+    async def find(self, signal_id: SignalId) -> SignalRow:
+        await self._tables.enter()
+        for row in self._tables.signals.values():
+            if row.signal.id == signal_id:
+                return SignalRow(signal=row.signal, settled=row.settled, outcome=row.outcome, incident=row.incident)
+        raise NotFound(f"no alert {signal_id}")
+
     async def recent(self, *, limit: int = 100) -> tuple[SignalRow, ...]:
         await self._tables.enter()
         rows = sorted(self._tables.signals.values(), key=_SignalRow.order, reverse=True)[:limit]

@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import exists, func, select, text, update
+from sqlalchemy import Row, exists, func, select, text, update
 
 from midwatch.adapters.store import tables as t
 from midwatch.adapters.store.database import Database
+from midwatch.domain.errors import NotFound
 from midwatch.domain.ids import IncidentId, SignalId
 from midwatch.domain.reasons import Reason
 from midwatch.domain.signals import Signal, SignalStatus
@@ -170,15 +172,25 @@ class PostgresInbox:
             rows = await connection.execute(query.order_by(s.received_at, s.place, s.id).limit(10_000))
             return tuple(_signal.decode(data) for data in rows.scalars())
 
+    async def find(self, signal_id: SignalId) -> SignalRow:
+        query = _ROW.where(t.signals.c.id == t.plain(signal_id))
+        async with self._database.begin() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            raise NotFound(f"no alert {signal_id[:60]}")
+        return _row(row)
+
     async def recent(self, *, limit: int = 100) -> tuple[SignalRow, ...]:
         s = t.signals.c
-        query = select(s.data, s.settled, s.outcome, s.incident_id)
-        query = query.order_by(s.received_at.desc(), s.place.desc(), s.id.desc()).limit(limit)
+        query = _ROW.order_by(s.received_at.desc(), s.place.desc(), s.id.desc()).limit(limit)
         async with self._database.begin() as connection:
             rows = (await connection.execute(query)).all()
-        return tuple(
-            SignalRow(
-                signal=_signal.decode(row.data), settled=row.settled, outcome=row.outcome, incident=row.incident_id
-            )
-            for row in rows
-        )
+        return tuple(map(_row, rows))
+
+
+_ROW = select(t.signals.c.data, t.signals.c.settled, t.signals.c.outcome, t.signals.c.incident_id)
+
+
+def _row(row: Row[Any, Any, Any, Any]) -> SignalRow:
+    incident = None if row.incident_id is None else IncidentId(row.incident_id)
+    return SignalRow(signal=_signal.decode(row.data), settled=row.settled, outcome=row.outcome, incident=incident)

@@ -15,6 +15,7 @@ from tests.unit.edge.conftest import TOKEN, House, Opener
 OPEN = ["/health", "/ready", "/login", "/static/midwatch.css", "/static/htmx.min.js"]
 API = [
     "/alert-types",
+    "/processing-status/x",
     "/metrics",
     "/api/incidents",
     "/api/incidents/x",
@@ -23,7 +24,7 @@ API = [
     "/api/approvals",
     "/api/silences",
 ]
-PAGES = ["/", "/live", "/incidents/x", "/incidents/x/live"]
+PAGES = ["/", "/live", "/incidents/x", "/incidents/x/live", "/submit", "/submitted/x", "/submitted/x/live"]
 WRITES = [
     "/alerts",
     "/api/alert/webhook",
@@ -71,6 +72,7 @@ def test_every_route_is_covered_by_these_tests() -> None:
         .replace("{approval_id}", "x")
         .replace("{choice}", "approve")
         .replace("{silence_id}", "x")
+        .replace("{alert_id}", "x")
         for route in _routes(app)
     }
     assert {"/health", "/api/incidents", "/"} <= paths, "the routes were found"
