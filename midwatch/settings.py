@@ -66,6 +66,12 @@ class Settings(BaseSettings):
     """``http(s)://…`` of the Alertmanager that sends to us, asked for the alerts that its ``max_alerts`` left out of a
     body; unset: nobody is asked. It may carry user and password."""
 
+    prometheus_url: SecretStr | None = None
+    """``http(s)://…`` before ``/api/v1``, asked for numbers around an incident and for checks; may carry user and
+    password. Unset: nothing is measured."""
+    prometheus_token: str = ""
+    """Where its bearer token stands: ``${env:NAME}`` or ``${file:PATH}``; never the token itself."""
+
     kubeconfig: Path | None = None
     context: str = ""
     """kubeconfig context of the cluster to watch; empty: only the sandbox is watched."""
