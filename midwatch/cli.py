@@ -3,7 +3,19 @@
 import typer
 
 from midwatch import __version__
-from midwatch.commands import approvals, diagnose, incidents, playbooks, rules, sandbox, settings, silences, status, up
+from midwatch.commands import (
+    approvals,
+    diagnose,
+    incidents,
+    playbooks,
+    rules,
+    sandbox,
+    settings,
+    silences,
+    status,
+    up,
+    users,
+)
 
 app = typer.Typer(
     name="midwatch",
@@ -41,6 +53,7 @@ app.command("settings")(settings.settings)
 app.add_typer(rules.app, name="rules")
 app.add_typer(playbooks.app, name="playbooks")
 app.add_typer(silences.app, name="silence")
+app.add_typer(users.app, name="users")
 
 
 def main() -> None:

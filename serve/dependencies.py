@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from midwatch.services.ports import ClickBox, Inbox, Journal, SilenceBook
 from midwatch.services.runtime import Bells, Clock, Ids
+from midwatch.services.users import Users
 from midwatch.telemetry import Metrics
 from serve.schemas.meaning import MeaningOfAlert, meaning_of_alert
 
@@ -66,6 +67,7 @@ class Edge:
     journal: Journal
     clicks: ClickBox
     silences: SilenceBook
+    users: Users
     clock: Clock
     ids: Ids
     bells: Bells

@@ -28,7 +28,7 @@ class Pages:
 
     def text(self, template: str, *, now: datetime, **values: object) -> str:
         """A page or fragment as text."""
-        return self._templates.get_template(template).render({"csrf": "", "now": now, **values})
+        return self._templates.get_template(template).render({"csrf": "", "who": "", "now": now, **values})
 
     def page(self, template: str, *, now: datetime, status: int = 200, **values: object) -> Response:
         """A page or fragment as an answer."""

@@ -35,6 +35,7 @@ async def open_edge(settings: Settings) -> AsyncIterator[Edge]:
             journal=resources.stores.journal,
             clicks=resources.stores.clicks,
             silences=resources.stores.silences,
+            users=resources.users(),
             clock=resources.clock,
             ids=resources.ids,
             bells=clients.ActorBells(),

@@ -1,7 +1,8 @@
-"""Who may ask: the bearer token, the console's sessions, CSRF, rate limits and the headers of every answer."""
+"""Who may ask, and what: bearer tokens, roles, sessions, CSRF, rate limits and the headers of every answer."""
 
 import hashlib
 import hmac
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -12,13 +13,12 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from midwatch.domain.users import OPERATOR, Person, Role
 from serve.dependencies import Edge, edge_of
 from serve.problems import Forbidden, TooManyRequests, Unauthorized
 
 COOKIE = "midwatch_session"
 CSRF_HEADER = "x-csrf-token"
-OPERATOR = "console:operator"
-"""The one user that the API token stands for. Console and CLI are the same person to a quorum: both hold that token."""
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
@@ -50,21 +50,32 @@ class Caller:
     """Who is asking. ``csrf`` is empty for a bearer token: a browser cannot be made to send one."""
 
     user: str
+    role: Role
     csrf: str = ""
+
+    def may(self, needed: Role) -> bool:
+        """Whether their role has the rights of ``needed``."""
+        return self.role.may(needed)
+
+    @property
+    def name(self) -> str:
+        """As shown on a page."""
+        return self.user.partition(":")[2]
 
 
 class Sessions:
     """The console's sessions: signed, so that any replica can check one and none has to be kept.
 
-    The key is derived from the API token: a new token ends every session.
+    The key is derived from the API token: a new token ends every session. A session begun with a personal token names
+    that token, and ends with it.
     """
 
     def __init__(self, token: str) -> None:
         self._key = hashlib.sha256(b"midwatch session key\0" + token.encode()).digest()
 
-    def begin(self, nonce: str, *, expires: datetime) -> str:
+    def begin(self, nonce: str, *, expires: datetime, token_id: str = "") -> str:
         """The cookie's value. ``nonce`` makes every login its own session."""
-        body = f"{int(expires.timestamp())}.{hashlib.sha256(nonce.encode()).hexdigest()[:32]}"
+        body = f"{int(expires.timestamp())}.{hashlib.sha256(nonce.encode()).hexdigest()[:32]}.{token_id}"
         return f"{body}.{self._sign('session', body)}"
 
     def valid(self, cookie: str, *, now: datetime) -> bool:
@@ -73,6 +84,11 @@ class Sessions:
             return False
         expires = body.partition(".")[0]
         return expires.isdecimal() and now.timestamp() < int(expires)
+
+    @staticmethod
+    def token_id(cookie: str) -> str:
+        """The personal token that a valid session was begun with, empty for the house's own."""
+        return cookie.split(".")[2]
 
     def csrf(self, cookie: str) -> str:
         """The token that a form of this session must carry."""
@@ -87,16 +103,24 @@ def same(given: str, wanted: str) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "replace"), wanted.encode("utf-8", "replace"))
 
 
-def caller_of(request: HTTPConnection, edge: Edge) -> Caller | None:
-    """Who is asking, ``None`` when that is not proven."""
+async def caller_of(request: HTTPConnection, edge: Edge) -> Caller | None:
+    """Who is asking, ``None`` when that is not proven. ``Transient`` while a personal token cannot be looked up."""
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     if scheme:
-        return Caller(OPERATOR) if scheme.lower() == "bearer" and same(given.strip(), edge.token) else None
+        known = await bearer_of(given.strip(), edge) if scheme.lower() == "bearer" else None
+        return Caller(known[1].user, known[1].role) if known else None
     cookie = request.cookies.get(COOKIE, "")
     sessions = Sessions(edge.token)
-    if cookie and sessions.valid(cookie, now=edge.clock.now()):
-        return Caller(OPERATOR, csrf=sessions.csrf(cookie))
-    return None
+    if not cookie or not sessions.valid(cookie, now=edge.clock.now()):
+        return None
+    token_id = sessions.token_id(cookie)
+    person = await edge.users.session(token_id) if token_id else OPERATOR
+    return Caller(person.user, person.role, csrf=sessions.csrf(cookie)) if person else None
+
+
+async def bearer_of(secret: str, edge: Edge) -> tuple[str, Person] | None:
+    """The personal token's id (empty for the house's own token) and whose it is."""
+    return ("", OPERATOR) if same(secret, edge.token) else await edge.users.bearer(secret)
 
 
 async def within_rate(request: Request, edge: Annotated[Edge, Depends(edge_of)]) -> None:
@@ -109,7 +133,7 @@ async def within_rate(request: Request, edge: Annotated[Edge, Depends(edge_of)])
 
 async def authorised(request: Request, edge: Annotated[Edge, Depends(edge_of)]) -> Caller:
     """The caller, by token or session; a session's writing request must carry its CSRF token in the header."""
-    caller = caller_of(request, edge)
+    caller = await caller_of(request, edge)
     if caller is None:
         raise Unauthorized("send the API token as `Authorization: Bearer …` (it is in the state directory: api-token)")
     if caller.csrf and request.method not in _SAFE_METHODS:
@@ -126,6 +150,27 @@ def check_csrf(request: Request, caller: Caller, given: str) -> None:
 
 
 TheCaller = Annotated[Caller, Depends(authorised)]
+
+
+def needs(role: Role) -> Callable[[Caller], Awaitable[Caller]]:
+    """A dependency: the caller, who must have the rights of ``role``. Raises ``Forbidden``."""
+
+    async def caller_with_role(caller: TheCaller) -> Caller:
+        check_role(caller, role)
+        return caller
+
+    return caller_with_role
+
+
+def check_role(caller: Caller, role: Role) -> None:
+    """Raises ``Forbidden`` unless the caller has the rights of ``role``."""
+    if not caller.may(role):
+        raise Forbidden(f"this needs the role {role}; {caller.user} is {caller.role}")
+
+
+AnOperator = Annotated[Caller, Depends(needs(Role.OPERATOR))]
+AnApprover = Annotated[Caller, Depends(needs(Role.APPROVER))]
+AnAdmin = Annotated[Caller, Depends(needs(Role.ADMIN))]
 
 
 class SecurityHeaders:

@@ -6,6 +6,8 @@ import time
 import uuid
 from datetime import UTC, datetime
 
+_TYPEABLE = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # 32 characters, none of which looks like another
+
 
 class SystemClock:
     """Wall time in UTC."""
@@ -25,3 +27,13 @@ class SystemIds:
         value = value & ~(0xF << 76) | (0x7 << 76)
         value = value & ~(0x3 << 62) | (0x2 << 62)
         return str(uuid.UUID(int=value))
+
+
+class SystemSecrets:
+    """See :class:`midwatch.services.users.Secrets`: from the operating system."""
+
+    def token(self) -> str:
+        return secrets.token_urlsafe(32)
+
+    def code(self) -> str:
+        return "".join(secrets.choice(_TYPEABLE) for _ in range(8))

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from midwatch.adapters.store.database import Database
 from midwatch.adapters.store.stores import Stores, open_stores
-from midwatch.adapters.system import SystemClock, SystemIds
+from midwatch.adapters.system import SystemClock, SystemIds, SystemSecrets
 from midwatch.domain.errors import NotFound, Permanent
 from midwatch.domain.incidents import Work
 from midwatch.services.desk import Desk
@@ -17,6 +17,7 @@ from midwatch.services.notification import Channel, ConsoleChannel, Notification
 from midwatch.services.ports import Claim
 from midwatch.services.ringing import RingingJournal
 from midwatch.services.runtime import Bells
+from midwatch.services.users import Users
 from midwatch.settings import Settings
 
 _CHANNELS: dict[str, Callable[[], Channel]] = {"console": ConsoleChannel}
@@ -52,6 +53,10 @@ class Resources:
     def journal(self, bells: Bells) -> RingingJournal:
         """The journal that rings whoever is needed after each append."""
         return RingingJournal(self.stores.journal, bells)
+
+    def users(self) -> Users:
+        """Who people are, and what they may do."""
+        return Users(self.stores.users, self.clock, self.ids, SystemSecrets())
 
     def notification(self, channel: str) -> Notification:
         """For a channel gateway. Raises ``NotFound`` for a channel that does not exist."""

@@ -20,6 +20,7 @@ async def open_approvals(resources: Resources, bells: Bells) -> AsyncIterator[Ap
             resources.journal(bells),
             resources.stores.clicks,
             LiveCluster(kube),
+            resources.users(),
             resources.clock,
             resources.ids,
             timeout=timedelta(seconds=settings.approval_timeout_s),

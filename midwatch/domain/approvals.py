@@ -8,6 +8,7 @@ import msgspec
 
 from midwatch.domain.ids import ApprovalId, ClickId, PlanDigest
 from midwatch.domain.reasons import Reason
+from midwatch.domain.users import Person, Role
 
 GRACE: Final = timedelta(seconds=30)
 """A click made in time but judged late (the judge was restarting) counts for so long after the expiry, not longer."""
@@ -29,7 +30,10 @@ class ApprovalOutcome(StrEnum):
 
 
 class Click(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One person's answer, stored before it is judged. ``user`` is ``channel:id``, as authenticated by the channel."""
+    """One person's answer, stored before it is judged. ``user`` is ``channel:id``, as authenticated by the channel.
+
+    Once judged it is the person's own name, and ``via`` is what stood there before.
+    """
 
     id: ClickId
     approval_id: ApprovalId
@@ -39,21 +43,23 @@ class Click(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: datetime
     digest: str = ""
     comment: str = ""
+    via: str = ""
 
 
 class Vote(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A click that was found valid."""
+    """A click that was found valid. ``user`` is who it counts for, ``via`` the identity it came by where it differs."""
 
     user: str
     choice: Choice
     at: datetime
+    via: str = ""
 
 
 class ApprovalRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A question to people about one exact plan.
 
     ``quorum`` distinct users must approve; with ``confirm`` each approves twice. An empty ``approvers`` means any user
-    with the operator's right.
+    with the approver's role.
     """
 
     id: ApprovalId
@@ -110,12 +116,38 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     changed: str = ""
 
 
+def judge(request: ApprovalRequest, click: Click, world: World, now: datetime, person: Person | None) -> Decision:
+    """Judge one click by who made it, and then by what it is worth. Pure.
+
+    Whoever is not known, or has not the approver's role, decides nothing. A person counts once, whichever of their
+    identities speaks; a policy may name them by any.
+    """
+    if person is None:
+        sentence = f"{click.user} is not known here: an admin makes a user, and `link CODE` ties this identity to it."
+        return Decision(kind=DecisionKind.NOT_ALLOWED, sentence=sentence)
+    if not person.may(Role.APPROVER):
+        sentence = f"{person.user} is {person.role}: approvals are decided by approvers."
+        return Decision(kind=DecisionKind.NOT_ALLOWED, sentence=sentence)
+    return resolve(as_asked(request, person), as_person(click, person), world, now)
+
+
+def as_person(click: Click, person: Person) -> Click:
+    """The click under the one name its person is counted by."""
+    return msgspec.structs.replace(click, user=person.user, via="" if click.user == person.user else click.user)
+
+
+def as_asked(request: ApprovalRequest, person: Person) -> ApprovalRequest:
+    """The request with all of this person's names under ``approvers`` as that one."""
+    named = (person.user if name in person.names else name for name in request.approvers)
+    return msgspec.structs.replace(request, approvers=tuple(dict.fromkeys(named)))
+
+
 def resolve(request: ApprovalRequest, click: Click, world: World, now: datetime) -> Decision:
     """Judge one click. Pure; the order of the questions is the order in which a person would want the answer."""
     refusal = _refused(request, click, world, now)
     if refusal is not None:
         return refusal
-    vote = Vote(click.user, click.choice, click.at)
+    vote = Vote(click.user, click.choice, click.at, click.via)
     if click.choice is Choice.REJECT:
         return Decision(
             kind=DecisionKind.REJECTED,

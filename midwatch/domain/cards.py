@@ -80,8 +80,8 @@ def who_may(request: ApprovalRequest) -> str:
     """Whose word is asked for, as a clause."""
     named = ", ".join(request.approvers)
     if request.quorum > 1:
-        return f"{request.quorum} of {named} must approve" if named else f"{request.quorum} operators must approve"
-    return f"{named} may approve" if named else "any operator may approve"
+        return f"{request.quorum} of {named} must approve" if named else f"{request.quorum} approvers must approve"
+    return f"{named} may approve" if named else "any approver may approve"
 
 
 def _evidence_line(source: str, line: int | None, text: str) -> str:

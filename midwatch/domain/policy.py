@@ -37,9 +37,9 @@ class Freeze(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What Midwatch may do, as written in ``policy.yaml``.
 
-    ``approvers`` are ``channel:id`` or ``@group``; empty: anyone with the operator's right. ``circuit_failures``
-    failed or undone executions within ``circuit_window_s`` seconds open the breaker: everything is refused until the
-    oldest of them is that old. ``human_edit_s``: how long after a person's edit Midwatch stands down.
+    ``approvers`` are ``user:name``, ``channel:id`` or ``@group``; empty: anyone with the role approver.
+    ``circuit_failures`` failed or undone executions within ``circuit_window_s`` seconds open the breaker: everything is
+    refused until the oldest of them is that old. ``human_edit_s``: how long after a person's edit Midwatch stands down.
     """
 
     escalate_threshold: float = 0.7
@@ -101,7 +101,7 @@ def _group_faults(policy: Policy, names: tuple[str, ...]) -> Iterator[str]:
         if name.startswith("@") and not policy.groups.get(name[1:]):
             yield f"group {name} is unknown or empty"
         elif not name.startswith("@") and ":" not in name:
-            yield f"{name!r} is no identity: write channel:id (slack:U123, api:alice) or @group"
+            yield f"{name!r} is no identity: write user:alice, channel:id (slack:U123) or @group"
 
 
 def decide(plan: Plan, policy: Policy, context: Context, now: datetime) -> Verdict:

@@ -16,7 +16,8 @@ from midwatch.domain.approvals import (
     Decision,
     DecisionKind,
     World,
-    resolve,
+    as_person,
+    judge,
 )
 from midwatch.domain.checks import Standing, unchanged
 from midwatch.domain.errors import Conflict, NotFound, Refused, Transient
@@ -24,9 +25,11 @@ from midwatch.domain.ids import ApprovalId, ClickId
 from midwatch.domain.incidents import Incident
 from midwatch.domain.playbooks import Plan, VerdictKind
 from midwatch.domain.reasons import Reason
+from midwatch.domain.users import Person
 from midwatch.services.effects import LiveObjects
 from midwatch.services.ports import Claim, ClickBox, Journal
 from midwatch.services.runtime import Clock, Ids
+from midwatch.services.users import People
 
 log = logging.getLogger(__name__)
 _TRIES = 100
@@ -40,13 +43,14 @@ class Approvals:
         journal: Journal,
         clicks: ClickBox,
         live: LiveObjects,
+        people: People,
         clock: Clock,
         ids: Ids,
         *,
         timeout: timedelta,
         by: str,
     ) -> None:
-        self._journal, self._clicks, self._live = journal, clicks, live
+        self._journal, self._clicks, self._live, self._people = journal, clicks, live, people
         self._clock, self._ids, self._timeout, self._by = clock, ids, timeout, by
 
     async def ask(self, claim: Claim) -> Incident:
@@ -124,8 +128,11 @@ class Approvals:
             except NotFound:
                 return Decision(kind=DecisionKind.STALE, sentence="There is no such question (any more).")
             click = msgspec.structs.replace(click, approval_id=request.id)  # people may write a unique beginning
+            person = await self._people.find(click.user)
             now = self._clock.now()
-            decision = resolve(request, click, await self._world(incident, request, click, now), now)
+            world = await self._world(incident, request, click, now, person)
+            decision = judge(request, click, world, now, person)
+            click = as_person(click, person) if person is not None else click
             events = _journalled(request, click, decision)
             if not events:
                 return decision
@@ -137,13 +144,15 @@ class Approvals:
             return decision
         raise Transient(f"approval {click.approval_id}: the incident changes faster than a click can be judged")
 
-    async def _world(self, incident: Incident, request: ApprovalRequest, click: Click, now: datetime) -> World:
+    async def _world(
+        self, incident: Incident, request: ApprovalRequest, click: Click, now: datetime, person: Person | None
+    ) -> World:
         open_now = None if incident.state.final else incident.approval
         world = World(asked=open_now.id if open_now else None, digest=incident.digest, firing=bool(incident.active))
         approving = click.choice is not Choice.REJECT
         if not approving or incident.plan is None:
             return world
-        if resolve(request, click, world, now).outcome is not ApprovalOutcome.APPROVED:
+        if judge(request, click, world, now, person).outcome is not ApprovalOutcome.APPROVED:
             return world  # nothing depends on the cluster yet: do not make people wait for it
         changed = await changed_since(incident.plan, self._live)
         return World(asked=world.asked, digest=world.digest, firing=world.firing, changed=changed)

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from midwatch.domain.errors import Invalid, Transient
 from midwatch.domain.signals import Signal
+from midwatch.domain.users import Role
 from midwatch.services.ingestion import Intake
 from midwatch.services.ports import Receipt
 from serve.bodies import JSON, read_body
@@ -17,9 +18,9 @@ from serve.limits import Shedder
 from serve.schemas.alertmanager import read_group
 from serve.schemas.generic import read_alerts
 from serve.schemas.incoming import Alerts, Cut, Reading
-from serve.security import authorised
+from serve.security import needs
 
-router = APIRouter(dependencies=[Depends(authorised)])
+router = APIRouter(dependencies=[Depends(needs(Role.OPERATOR))])
 
 
 class Accepted(msgspec.Struct, frozen=True, omit_defaults=True):

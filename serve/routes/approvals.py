@@ -13,7 +13,7 @@ from serve.bodies import read_answer
 from serve.decisions import PENDING, Judgement, decide
 from serve.dependencies import TheEdge
 from serve.schemas.plain import JsonValue, json_response, plain
-from serve.security import TheCaller, authorised, within_rate
+from serve.security import AnApprover, authorised, within_rate
 
 router = APIRouter(prefix="/api/approvals", dependencies=[Depends(within_rate), Depends(authorised)])
 
@@ -36,7 +36,7 @@ async def approval(edge: TheEdge, approval_id: str) -> Response:
 
 
 @router.post("/{approval_id}/{choice}")
-async def answer(request: Request, edge: TheEdge, caller: TheCaller, approval_id: str, choice: str) -> Response:
+async def answer(request: Request, edge: TheEdge, caller: AnApprover, approval_id: str, choice: str) -> Response:
     """Approve, confirm or reject. Stored first, then judged.
 
     200 where it counted, 202 while it is not judged, 403 where this user may not, 409 where it came to nothing (too

@@ -12,6 +12,7 @@ from midwatch.domain.approvals import Choice, DecisionKind
 from midwatch.domain.errors import Invalid, MidwatchError
 from midwatch.domain.events import Entry
 from midwatch.domain.ids import IncidentId
+from midwatch.domain.users import Role
 from serve.boards import Boards
 from serve.bodies import Answer, read_form
 from serve.decisions import PENDING, Judgement, decide
@@ -19,7 +20,7 @@ from serve.dependencies import Edge, TheEdge
 from serve.following import follow, resume_point
 from serve.pages import Pages
 from serve.problems import Unauthorized, problem_of
-from serve.security import COOKIE, Caller, Sessions, caller_of, check_csrf, same, within_rate
+from serve.security import COOKIE, Caller, Sessions, bearer_of, caller_of, check_csrf, check_role, within_rate
 from serve.sse import HEARTBEAT, event, stream
 from serve.views import happenings, page_of
 
@@ -35,7 +36,7 @@ class LoginNeeded(Unauthorized):
 
 async def visitor(request: Request, edge: TheEdge) -> Caller:
     """Whoever looks at a page; ``LoginNeeded`` sends browsers to the login."""
-    caller = caller_of(request, edge)
+    caller = await caller_of(request, edge)
     if caller is None:
         raise LoginNeeded("log in first")
     return caller
@@ -76,7 +77,7 @@ async def login_page(
 ) -> Response:
     """The form; with the token in the address (as printed at the first start) straight on, out of the address bar."""
     if token:
-        return _log_in(request, edge, pages, token, goal)
+        return await _log_in(request, edge, pages, token, goal)
     return pages.page("login.html", now=edge.clock.now(), next=_inside(goal), error="")
 
 
@@ -84,15 +85,17 @@ async def login_page(
 async def log_in(request: Request, edge: TheEdge, pages: ThePages) -> Response:
     """Token for session."""
     form = await read_form(request)
-    return _log_in(request, edge, pages, form.get("token", ""), form.get("next", "/"))
+    return await _log_in(request, edge, pages, form.get("token", ""), form.get("next", "/"))
 
 
-def _log_in(request: Request, edge: Edge, pages: Pages, token: str, goal: str) -> Response:
+async def _log_in(request: Request, edge: Edge, pages: Pages, token: str, goal: str) -> Response:
     now = edge.clock.now()
-    if not same(token.strip(), edge.token):
+    known = await bearer_of(token.strip(), edge)
+    if known is None:
         error = "That is not the token."
         return pages.page("login.html", now=now, status=HTTPStatus.UNAUTHORIZED, next=_inside(goal), error=error)
-    cookie = Sessions(edge.token).begin(edge.ids.new(), expires=now + timedelta(seconds=edge.limits.session_s))
+    expires = now + timedelta(seconds=edge.limits.session_s)
+    cookie = Sessions(edge.token).begin(edge.ids.new(), expires=expires, token_id=known[0])
     response = RedirectResponse(_inside(goal), HTTPStatus.SEE_OTHER)
     secure = request.url.scheme == "https" or request.headers.get("x-forwarded-proto") == "https"
     response.set_cookie(
@@ -119,7 +122,7 @@ async def log_out(request: Request, caller: Visitor) -> Response:
 @router.get("/", dependencies=[Depends(within_rate)])
 async def home(edge: TheEdge, caller: Visitor, pages: ThePages, boards: TheBoards) -> Response:
     """What is happening, in ten seconds."""
-    return pages.page("home.html", now=edge.clock.now(), csrf=caller.csrf, board=await boards.read())
+    return pages.page("home.html", now=edge.clock.now(), csrf=caller.csrf, who=caller.name, board=await boards.read())
 
 
 @router.get("/live")
@@ -142,6 +145,7 @@ async def incident_page(edge: TheEdge, caller: Visitor, pages: ThePages, inciden
         "incident.html",
         now=edge.clock.now(),
         csrf=caller.csrf,
+        who=caller.name,
         page=page_of(incident),
         happenings=happenings(entry for entry in entries if entry.seq <= incident.seq),
         judgement=None,
@@ -189,6 +193,7 @@ async def answer(request: Request, edge: TheEdge, caller: Visitor, pages: ThePag
     if caller.csrf:
         check_csrf(request, caller, form.get("csrf", ""))
     try:
+        check_role(caller, Role.APPROVER)
         judged = await decide(
             edge,
             form.get("approval", ""),

@@ -7,10 +7,11 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from midwatch.domain.conditions.alerts import ALERTS
 from midwatch.domain.conditions.catalogue import CATALOGUE
+from midwatch.domain.users import Role
 from serve.dependencies import TheEdge
 from serve.routes.alerts import answered, take
 from serve.schemas.generic import read_any
-from serve.security import authorised
+from serve.security import authorised, needs
 
 router = APIRouter(dependencies=[Depends(authorised)])
 
@@ -27,7 +28,7 @@ class Queued(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str = ""
 
 
-@router.post("/alerts")
+@router.post("/alerts", dependencies=[Depends(needs(Role.OPERATOR))])
 async def post_alerts(request: Request, edge: TheEdge) -> Response:
     """Any alert: the generic form, or a body of Alertmanager or Grafana."""
     taken = await take(request, edge, read_any)

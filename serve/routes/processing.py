@@ -37,7 +37,7 @@ async def follow_alert(socket: WebSocket, alert_id: str) -> None:
     """
     edge: Edge = socket.app.state.edge
     client = socket.client.host if socket.client else "unknown"
-    if not _may(socket, edge) or not await edge.rate.allow(
+    if not await _may(socket, edge) or not await edge.rate.allow(
         f"edge:{client}", edge.limits.requests_per_minute, edge.clock.now()
     ):
         await socket.close(_POLICY)
@@ -46,9 +46,9 @@ async def follow_alert(socket: WebSocket, alert_id: str) -> None:
     await _first_of(_heard(socket), _tell(socket, edge, alert_id))
 
 
-def _may(socket: WebSocket, edge: Edge) -> bool:
+async def _may(socket: WebSocket, edge: Edge) -> bool:
     """A known caller; a browser's cookie counts only from our own pages, or any site could listen in."""
-    caller = caller_of(socket, edge)
+    caller = await caller_of(socket, edge)
     if caller is None:
         return False
     origin = socket.headers.get("origin", "")

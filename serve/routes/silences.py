@@ -13,7 +13,7 @@ from midwatch.domain.silences import Silence
 from serve.bodies import FORM_LIMIT, JSON, read_body
 from serve.dependencies import TheEdge
 from serve.schemas.plain import JsonValue, json_response, plain
-from serve.security import TheCaller, authorised, within_rate
+from serve.security import AnOperator, authorised, within_rate
 
 router = APIRouter(prefix="/api/silences", dependencies=[Depends(within_rate), Depends(authorised)])
 
@@ -47,7 +47,7 @@ async def silences(
 
 
 @router.post("")
-async def begin(request: Request, edge: TheEdge, caller: TheCaller) -> Response:
+async def begin(request: Request, edge: TheEdge, caller: AnOperator) -> Response:
     """Make a silence; 201 with it. What is silenced is recorded and looked at again when the silence ends."""
     wish = _read(await read_body(request, kinds=JSON, limit=FORM_LIMIT))
     now = edge.clock.now()
@@ -69,7 +69,7 @@ async def begin(request: Request, edge: TheEdge, caller: TheCaller) -> Response:
 
 
 @router.delete("/{silence_id}")
-async def end(edge: TheEdge, silence_id: str) -> Response:
+async def end(edge: TheEdge, _: AnOperator, silence_id: str) -> Response:
     """End a silence now. It stays on record; ending one that is over changes nothing."""
     now = edge.clock.now()
     silence = await edge.silences.find(silence_id)

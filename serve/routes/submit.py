@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
 from midwatch.domain.errors import Invalid
+from midwatch.domain.users import Role
 from midwatch.services.ingestion import Intake
 from serve.bodies import read_form
 from serve.dependencies import TheEdge
@@ -17,7 +18,7 @@ from serve.processing import Told, follow, look
 from serve.routes.console import ThePages, Visitor
 from serve.schemas.generic import read_generic
 from serve.schemas.incoming import Reading
-from serve.security import check_csrf, within_rate
+from serve.security import check_csrf, check_role, within_rate
 from serve.sse import HEARTBEAT, event, stream
 from serve.timeline import moment_of
 
@@ -47,6 +48,7 @@ async def submit(request: Request, edge: TheEdge, caller: Visitor, pages: ThePag
     form = await read_form(request)
     if caller.csrf:
         check_csrf(request, caller, form.get("csrf", ""))
+    check_role(caller, Role.OPERATOR)
     filled = {name: form.get(name, "").strip()[:_LONGEST] for name in _FIELDS}
     try:
         alerts = read_generic(_body(filled), Reading(edge.clock.now(), edge.ids.new, edge.cluster, edge.meaning))

@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from midwatch.adapters.system import SystemClock, SystemIds
+from midwatch.adapters.system import SystemClock, SystemIds, SystemSecrets
 from midwatch.domain.incidents import Work
+from midwatch.services.users import Users
 from serve.api import build_api
 from serve.dependencies import Edge, Limits, Subsystem
 from serve.limits import LocalRateLimiter
@@ -43,6 +44,7 @@ async def _edge() -> AsyncIterator[Edge]:
         journal=store.journal,
         clicks=store.clicks,
         silences=store.silences,
+        users=Users(store.users, clock, SystemIds(), SystemSecrets()),
         clock=clock,
         ids=SystemIds(),
         bells=_Silence(),

@@ -18,9 +18,11 @@ from midwatch.services.approvals import Approvals
 from midwatch.services.execution import Execution, Pace
 from midwatch.services.planning import Planning
 from midwatch.services.ports import Claim
+from midwatch.services.users import People
 from tests.fakes.cluster import WEB, FakeCluster, HastyClock
 from tests.fakes.runtime import CountingIds
 from tests.fakes.stores import MemoryStore
+from tests.fakes.users import Everybody
 
 PLAYBOOKS = load_playbooks(Path(__file__).parents[2] / "playbooks")
 TTL = timedelta(seconds=6)
@@ -38,6 +40,7 @@ class Bench:
         self.clock, self.ids = HastyClock(), CountingIds()
         self.store: Stores | MemoryStore = store or MemoryStore()
         self.pace = Pace()
+        self.people: People = Everybody()
 
     def current(self) -> Policy:
         """This is the policy source, too."""
@@ -50,7 +53,7 @@ class Bench:
     @property
     def approvals(self) -> Approvals:
         journal, clicks = self.store.journal, self.store.clicks
-        return Approvals(journal, clicks, self.cluster, self.clock, self.ids, timeout=TIMEOUT, by="broker")
+        return Approvals(journal, clicks, self.cluster, self.people, self.clock, self.ids, timeout=TIMEOUT, by="broker")
 
     @property
     def execution(self) -> Execution:

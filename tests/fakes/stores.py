@@ -31,6 +31,7 @@ from midwatch.services.ports import (
     Receipt,
     SignalRow,
 )
+from tests.fakes.users import MemoryUsers
 
 
 @dataclass
@@ -118,6 +119,7 @@ class MemoryStore:
         self.leases = MemoryLeases(self._tables)
         self.cards = MemoryCards(self._tables)
         self.silences = MemorySilences(self._tables)
+        self.users = MemoryUsers()
 
     @property
     def away(self) -> bool:

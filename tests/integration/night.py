@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import uvicorn
 
-from midwatch.adapters.system import SystemClock, SystemIds
+from midwatch.adapters.system import SystemClock, SystemIds, SystemSecrets
 from midwatch.domain import events as ev
 from midwatch.domain.approvals import Choice
+from midwatch.services.users import Users
 from serve.api import build_api
 from serve.dependencies import Edge, Limits, Subsystem
 from serve.limits import LocalRateLimiter
@@ -69,6 +70,7 @@ class Night:
             journal=self.store.journal,
             clicks=self.store.clicks,
             silences=self.store.silences,
+            users=Users(self.store.users, SystemClock(), SystemIds(), SystemSecrets()),
             clock=SystemClock(),
             ids=SystemIds(),
             bells=CountedBells(),

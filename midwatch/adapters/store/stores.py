@@ -1,4 +1,4 @@
-"""The seven stores of one process over one database."""
+"""The stores of one process over one database."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,15 @@ from midwatch.adapters.store.inbox import PostgresInbox
 from midwatch.adapters.store.journal import PostgresJournal
 from midwatch.adapters.store.leases import PostgresLeases
 from midwatch.adapters.store.silences import PostgresSilences
+from midwatch.adapters.store.users import PostgresUsers
 from midwatch.adapters.store.work import PostgresWork
 from midwatch.services.ports import CardBox, ClickBox, Inbox, Journal, Leases, SilenceBook, WorkQueue
+from midwatch.services.users import UserBook
 
 
 @dataclass(frozen=True)
 class Stores:
-    """One of each port of ``midwatch.services.ports``."""
+    """One of each port to the store."""
 
     journal: Journal
     work: WorkQueue
@@ -24,6 +26,7 @@ class Stores:
     leases: Leases
     cards: CardBox
     silences: SilenceBook
+    users: UserBook
 
 
 def open_stores(database: Database) -> Stores:
@@ -36,4 +39,5 @@ def open_stores(database: Database) -> Stores:
         leases=PostgresLeases(database),
         cards=PostgresCards(database),
         silences=PostgresSilences(database),
+        users=PostgresUsers(database),
     )

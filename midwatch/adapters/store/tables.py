@@ -219,25 +219,60 @@ users = Table(
     "users",
     metadata,
     Column("id", Id(), primary_key=True),
-    Column("channel", Text, nullable=False),
-    Column("channel_user", Text, nullable=False),
-    Column("name", Text, nullable=False, server_default=text("''")),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("title", Text, nullable=False, server_default=text("''")),
     Column("model", Text, nullable=False, server_default=text("''")),
     Column("created_at", Instant, nullable=False),
-    UniqueConstraint("channel", "channel_user"),
+    Column("removed_at", Instant),
+    UniqueConstraint("name"),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("identity", Text, primary_key=True),  # channel:id, as the channel authenticated it
+    Column("user_id", Id(), ForeignKey("users.id"), nullable=False),
+    Column("linked_at", Instant, nullable=False),
+    Index("ix_identities_user_id", "user_id"),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Id(), primary_key=True),
+    Column("user_id", Id(), ForeignKey("users.id"), nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("label", Text, nullable=False, server_default=text("''")),
+    Column("created_at", Instant, nullable=False),
+    Column("revoked_at", Instant),
+    UniqueConstraint("digest"),
+    Index("ix_tokens_user_id", "user_id"),
+)
+
+link_codes = Table(
+    "link_codes",
+    metadata,
+    Column("user_id", Id(), ForeignKey("users.id"), primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    UniqueConstraint("digest"),
 )
 
 conversations = Table(
     "conversations",
     metadata,
     Column("id", Id(), primary_key=True),
-    Column("user_id", Id(), ForeignKey("users.id"), nullable=False),
     Column("channel", Text, nullable=False),
+    Column("thread", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("incident_id", Id(), nullable=False, server_default=text("''")),
     Column("title", Text, nullable=False, server_default=text("''")),
     Column("model", Text, nullable=False, server_default=text("''")),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
-    Index("ix_conversations_user_id", "user_id"),
+    UniqueConstraint("channel", "thread"),
+    Index("ix_conversations_owner_updated_at", "owner", "updated_at"),
 )
 
 messages = Table(
@@ -245,10 +280,21 @@ messages = Table(
     metadata,
     Column("id", Id(), primary_key=True),
     Column("conversation_id", Id(), ForeignKey("conversations.id"), nullable=False),
+    Column("channel", Text, nullable=False),
     Column("role", Text, nullable=False),
+    Column("state", Text, nullable=False),
     Column("text", Text, nullable=False),
     Column("at", Instant, nullable=False),
+    Column("author", Text, nullable=False, server_default=text("''")),
+    Column("place", Text, nullable=False, server_default=text("''")),  # where the channel wants the answer
+    Column("ref", Text, nullable=False, server_default=text("''")),  # the channel's own id of the answer
+    Column("model", Text, nullable=False, server_default=text("''")),
+    Column("reply_to", Id()),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("until", Instant),
+    UniqueConstraint("reply_to"),
     Index("ix_messages_conversation_id_at", "conversation_id", "at"),
+    Index("ix_messages_waiting", "channel", "at", postgresql_where=text("state = 'waiting'")),
 )
 
 

@@ -13,11 +13,13 @@ import pytest
 from midwatch.domain.errors import Transient
 from midwatch.domain.incidents import Work
 from midwatch.services.ports import ClickBox, Inbox, Journal, SilenceBook
+from midwatch.services.users import Users
 from serve.api import build_api
 from serve.dependencies import Edge, Limits, Subsystem
 from serve.limits import LocalRateLimiter
 from tests.fakes.runtime import CountingIds
 from tests.fakes.stores import MemoryStore
+from tests.fakes.users import CountingSecrets
 from tests.unit.edge.scenes import T0
 
 TOKEN = "the-night-watch-token"  # a made-up one
@@ -93,6 +95,7 @@ class House:
             journal=cast("Journal", journal),
             clicks=cast("ClickBox", clicks),
             silences=cast("SilenceBook", silences),
+            users=Users(store.users, self.clock, CountingIds(900), CountingSecrets()),
             clock=self.clock,
             ids=CountingIds(),
             bells=self.bells,

@@ -23,6 +23,8 @@ API = [
     "/api/signals",
     "/api/approvals",
     "/api/silences",
+    "/api/me",
+    "/api/users",
 ]
 PAGES = ["/", "/live", "/incidents/x", "/incidents/x/live", "/submit", "/submitted/x", "/submitted/x/live"]
 WRITES = [
@@ -31,7 +33,11 @@ WRITES = [
     "/api/approvals/x/approve",
     "/api/approvals/x/reject",
     "/api/approvals/x/confirm",
+    "/api/users/x/role",
+    "/api/users/x/tokens",
+    "/api/users/x/link",
 ]
+DELETES = ["/api/silences/x", "/api/users/x", "/api/users/x/tokens/x", "/api/users/x/identities/x"]
 
 
 @pytest.mark.parametrize("path", OPEN)
@@ -47,6 +53,11 @@ async def test_the_api_needs_the_right_token(path: str, token: str, opened: Open
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
     assert TOKEN not in answer.text
+
+
+@pytest.mark.parametrize("path", DELETES)
+async def test_nothing_is_ended_without_the_token(path: str, opened: Opener) -> None:
+    assert (await (await opened(token="wrong")).delete(path)).status_code == 401
 
 
 async def test_the_token_is_nothing_but_a_bearer_token(opened: Opener) -> None:
@@ -66,13 +77,16 @@ async def test_pages_send_strangers_to_the_login(path: str, opened: Opener) -> N
 
 def test_every_route_is_covered_by_these_tests() -> None:
     app = build_api(None)  # type: ignore[arg-type]  # never entered
-    known = {*OPEN, *API, *PAGES, *WRITES, "/logout", "/api/approvals/x", "/incidents/x/answer", "/api/silences/x"}
+    known = {*OPEN, *API, *PAGES, *WRITES, "/logout", "/api/approvals/x", "/incidents/x/answer", *DELETES}
     paths = {
         route.path.replace("{incident_id}", "x")
         .replace("{approval_id}", "x")
         .replace("{choice}", "approve")
         .replace("{silence_id}", "x")
         .replace("{alert_id}", "x")
+        .replace("{name}", "x")
+        .replace("{token_id}", "x")
+        .replace("{identity}", "x")
         for route in _routes(app)
     }
     assert {"/health", "/api/incidents", "/"} <= paths, "the routes were found"
@@ -136,10 +150,13 @@ async def test_a_session_ends(house: House, browser: httpx2.AsyncClient) -> None
 
 async def test_a_session_cannot_be_made_or_prolonged_without_the_key(house: House, browser: httpx2.AsyncClient) -> None:
     real = browser.cookies[COOKIE]
-    expires, nonce, signature = real.split(".")
+    expires, nonce, token_id, signature = real.split(".")
+    assert token_id == ""
     for forged in (
-        f"{int(expires) + 9999}.{nonce}.{signature}",
-        f"{expires}.{nonce}.{'0' * 64}",
+        f"{int(expires) + 9999}.{nonce}..{signature}",
+        f"{expires}.{nonce}..{'0' * 64}",
+        f"{expires}.{nonce}.another-token.{signature}",
+        f"{expires}.{nonce}.{signature}",
         "a.b.c",
         "..",
         real[:-1],
