@@ -15,6 +15,7 @@ from typing import Annotated, Self
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from midwatch.domain.budgets import Budget
 from midwatch.domain.errors import Invalid
 
 PREFIX = "MIDWATCH_"
@@ -102,6 +103,22 @@ class Settings(BaseSettings):
     rca_slots: int = Field(10, ge=1, le=100)
     """Investigations at once in each worker."""
 
+    incident_budget_s: float = Field(600.0, ge=0)
+    """Seconds a model may work on one incident. 0, here and below: no limit."""
+    incident_budget_model_calls: int = Field(60, ge=0)
+    incident_budget_tool_calls: int = Field(120, ge=0)
+    incident_budget_tokens: int = Field(1_000_000, ge=0)
+    """Tokens of one incident: read, written, and read from the provider's cache."""
+    incident_budget_usd: float = Field(2.0, ge=0)
+    """US dollars one incident may cost."""
+    day_budget_s: float = Field(0.0, ge=0)
+    """Seconds of model work in one day (UTC), all incidents together."""
+    day_budget_model_calls: int = Field(0, ge=0)
+    day_budget_tool_calls: int = Field(0, ge=0)
+    day_budget_tokens: int = Field(0, ge=0)
+    day_budget_usd: float = Field(50.0, ge=0)
+    """US dollars one day (UTC) may cost."""
+
     sandbox: bool = False
     """Run the simulated cluster and watch it."""
     sandbox_scenario: str = "demo"
@@ -121,6 +138,28 @@ class Settings(BaseSettings):
         if self.in_cluster and self.context:
             raise ValueError("MIDWATCH_IN_CLUSTER and MIDWATCH_CONTEXT exclude each other: set one of them")
         return self
+
+    @property
+    def incident_budget(self) -> Budget:
+        """What a model may spend on one incident."""
+        return Budget(
+            wall_s=self.incident_budget_s,
+            model_calls=self.incident_budget_model_calls,
+            tool_calls=self.incident_budget_tool_calls,
+            tokens=self.incident_budget_tokens,
+            usd=self.incident_budget_usd,
+        )
+
+    @property
+    def day_budget(self) -> Budget:
+        """What models may spend in one day (UTC)."""
+        return Budget(
+            wall_s=self.day_budget_s,
+            model_calls=self.day_budget_model_calls,
+            tool_calls=self.day_budget_tool_calls,
+            tokens=self.day_budget_tokens,
+            usd=self.day_budget_usd,
+        )
 
     @property
     def runtime_dir(self) -> Path:

@@ -41,6 +41,14 @@ class Reason(StrEnum):
     ASKED_BEFORE = "asked-before"
     LIMIT_REACHED = "limit-reached"
     RACE_LOST = "race-lost"
+    # budgets
+    WITHIN_BUDGET = "within-budget"
+    BUDGET_NEARLY_SPENT = "budget-nearly-spent"
+    BUDGET_TIME = "budget-time"
+    BUDGET_MODEL_CALLS = "budget-model-calls"
+    BUDGET_TOOL_CALLS = "budget-tool-calls"
+    BUDGET_TOKENS = "budget-tokens"
+    BUDGET_MONEY = "budget-money"
     # planning and policy
     NO_PLAN_YET = "no-plan-yet"
     BETTER_REPORT = "better-report"
