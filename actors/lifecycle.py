@@ -11,6 +11,7 @@ import ray
 
 from midwatch.bootstrap import Resources, open_resources
 from midwatch.domain.errors import MidwatchError, Transient
+from midwatch.processes import settle_collector
 from midwatch.settings import Settings
 from midwatch.telemetry import Family, Metrics, set_up_logging
 
@@ -52,6 +53,7 @@ class Resident(ABC):
                 async with open_resources(self._settings, owner=self._name) as resources:
                     await resources.stores.work.abandon(self._name)
                     self._error, self._ready, wait = "", True, _FIRST_WAIT_S
+                    settle_collector()
                     await self.run(resources)
             except MidwatchError as error:
                 self._trouble(error)

@@ -13,6 +13,7 @@ from actors import clients, names
 from midwatch.bootstrap import prepare_resources
 from midwatch.bootstrap.serving import alertmanager_of, open_cache, shared_rate_limiter
 from midwatch.domain.errors import MidwatchError
+from midwatch.processes import settle_collector
 from midwatch.settings import Settings
 from midwatch.telemetry import Family, Metrics, exposition, set_up_logging
 from midwatch.tokens import token_in
@@ -30,6 +31,7 @@ async def open_edge(settings: Settings) -> AsyncIterator[Edge]:
         metrics = Metrics()
         probe = Probe(settings, (Part("store", resources.database, required=True), Part("redis", cache)))
         token = settings.api_token.get_secret_value() if settings.api_token else token_in(settings.token_file)[0]
+        settle_collector()
         yield Edge(
             inbox=resources.stores.inbox,
             journal=resources.stores.journal,

@@ -3,7 +3,6 @@
 import asyncio
 import secrets
 import time
-import uuid
 from datetime import UTC, datetime
 
 _TYPEABLE = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # 32 characters, none of which looks like another
@@ -23,10 +22,11 @@ class SystemIds:
     """UUIDv7 as in RFC 9562: 48 bits of milliseconds, then random bits; text form sorts by time."""
 
     def new(self) -> str:
-        value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
-        value = value & ~(0xF << 76) | (0x7 << 76)
-        value = value & ~(0x3 << 62) | (0x2 << 62)
-        return str(uuid.UUID(int=value))
+        # Written by hand: an alert costs one, and uuid.UUID takes five times as long.
+        drawn = secrets.token_hex(10)
+        variant = "89ab"[int(drawn[3], 16) & 3]
+        stamp = f"{time.time_ns() // 1_000_000:012x}"
+        return f"{stamp[:8]}-{stamp[8:]}-7{drawn[:3]}-{variant}{drawn[4:7]}-{drawn[8:]}"
 
 
 class SystemSecrets:

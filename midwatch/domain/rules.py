@@ -27,6 +27,7 @@ __all__ = [
     "severity_under",
 ]
 
+_MOST_KNOWN = 4096
 CAUSE = "cause"
 """The grouping that is ours: by what is the cause (see :mod:`midwatch.domain.grouping`)."""
 
@@ -96,6 +97,8 @@ class RuleSet:
         self._rest: list[int] = []
         self._labels: set[str] = set()
         self._prefixes: dict[str, set[int]] = {}
+        self._told = tuple(sorted({label for rule in self.rules for label in rule.match.labels}))
+        self._known: dict[tuple[object, ...], Match] = {}
         for place, rule in enumerate(self.rules):
             choices = list(_choices(rule.match))
             if not choices:
@@ -109,7 +112,16 @@ class RuleSet:
                     self._prefixes.setdefault(name, set()).add(len(value) - 1)
 
     def match(self, signal: Signal) -> Match:
-        """The first rule that wants this signal."""
+        """The first rule that wants this signal. Signals that differ in nothing a rule asks for are matched once."""
+        asked = (values_of(signal), signal.severity, *[signal.labels.get(label) for label in self._told])
+        found = self._known.get(asked)
+        if found is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            found = self._known[asked] = self._match(signal)
+        return found
+
+    def _match(self, signal: Signal) -> Match:
         places = list(self._rest)
         for entry in self._entries(signal):
             places += self._index.get(entry, ())

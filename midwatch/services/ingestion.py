@@ -19,7 +19,7 @@ from midwatch.domain.rules import RuleSet, ripe_at
 from midwatch.domain.signals import Signal, SignalStatus
 from midwatch.domain.silences import Silence, Window, hush
 from midwatch.services.placing import Entry, Outcome, Placing, key_of
-from midwatch.services.ports import Inbox, Journal, PendingSignal, Receipt, SilenceBook, WorkQueue
+from midwatch.services.ports import Deferral, Inbox, Journal, PendingSignal, Receipt, SilenceBook, WorkQueue
 from midwatch.services.runtime import Clock, Ids, Wake
 
 SILENCE_LOOK = timedelta(minutes=1)
@@ -123,6 +123,7 @@ class Ingestion:
         over = await self._inbox.resolved_among({signal.episode for signal in signals})
         outcomes: list[Outcome] = []
         wanted: list[Entry] = []
+        later: list[Deferral] = []
         for signal in signals:
             rule = rules.match(signal).rule
             if rule is None or rule.drop:
@@ -130,11 +131,12 @@ class Ingestion:
             elif signal.episode in over:
                 outcomes.append(self._late(signal))
             elif (silence := hush(signal, quiet, now)) is not None and not self._placing.knows(signal):
-                await self._inbox.defer(signal.id, min(silence.until, now + SILENCE_LOOK), Reason.SILENCED)
+                later.append((signal.id, min(silence.until, now + SILENCE_LOOK), Reason.SILENCED))
             elif (ripe := ripe_at(rule, signal)) > now:
-                await self._inbox.defer(signal.id, ripe)
+                later.append((signal.id, ripe, None))
             else:
                 wanted.append((signal, rule))
+        await self._inbox.defer(later)
         entries = await self._all_surrounded(wanted)
         return await self._enough(outcomes, entries, rules)
 

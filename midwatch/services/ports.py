@@ -146,6 +146,10 @@ class PendingSignal(msgspec.Struct, frozen=True):
     looks: int = 0
 
 
+Deferral = tuple[SignalId, datetime, Reason | None]
+"""A signal, when to look at it again, and the reason that is shown meanwhile, if there is one to show."""
+
+
 class Receipt(msgspec.Struct, frozen=True):
     """What became of one signal at the door: its id (the earlier one's for a repeat) and whether it was new."""
 
@@ -177,8 +181,8 @@ class Inbox(Protocol):
         """Mark signals as dealt with."""
         ...
 
-    async def defer(self, signal_id: SignalId, due: datetime, reason: Reason | None = None) -> None:
-        """Look at this signal again at ``due`` (a rule's ``for``, a silence's end). ``reason`` is shown meanwhile."""
+    async def defer(self, signals: Sequence[Deferral]) -> None:
+        """Look at these signals again when they are due (a rule's ``for``, a silence's end)."""
         ...
 
     async def resolved_since(self, episode: str) -> bool:

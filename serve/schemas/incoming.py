@@ -117,9 +117,8 @@ def first_line(*texts: str) -> str:
 def clean(values: Mapping[str, str]) -> dict[str, str]:
     """Labels or annotations as they can be kept: no NUL, nothing endless."""
     # Asked of all at once first: nearly always nothing is to be done, and this runs for every alert.
-    if max(map(len, (*values, *values.values())), default=0) <= MAX_TEXT and "\0" not in "".join(
-        (*values, *values.values())
-    ):
+    together = "".join((*values, *values.values()))
+    if len(together) <= MAX_TEXT and "\0" not in together:
         return dict(values)
     return {printable(name)[:MAX_TEXT]: printable(value)[:MAX_TEXT] for name, value in values.items()}
 

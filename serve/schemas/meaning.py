@@ -104,7 +104,9 @@ def generic_meaning(alertname: str, labels: Mapping[str, str]) -> AlertMeaning:
 
 
 def _reader(labels: Mapping[str, str]) -> Callable[[str], str]:
-    return lambda label: labels.get(f"exported_{label}") or labels.get(label) or ""
+    if "exported_" in "\n".join(labels):
+        return lambda label: labels.get(f"exported_{label}") or labels.get(label) or ""
+    return lambda label: labels.get(label) or ""
 
 
 def _workload(name: Callable[[str], str], namespace: str) -> ObjectRef | None:

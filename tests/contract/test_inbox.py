@@ -90,7 +90,7 @@ async def test_a_deferred_signal_comes_back_when_it_is_due(store: AnyStore) -> N
     (fresh,) = await store.inbox.pending(now=NOON)
     assert (fresh.due, fresh.looks) == (NOON, 0)
     due = NOON + timedelta(seconds=30)
-    await store.inbox.defer(signal.id, due)
+    await store.inbox.defer([(signal.id, due, None)])
     assert await store.inbox.pending(now=due - timedelta(seconds=1)) == ()
     (again,) = await store.inbox.pending(now=due)
     assert (again.signal, again.due, again.looks) == (signal, due, 1)

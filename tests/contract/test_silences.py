@@ -55,12 +55,12 @@ async def test_one_is_found_by_its_beginning_and_changed_in_place(store: AnyStor
 async def test_what_a_silence_holds_back_is_not_counted_as_waiting(store: AnyStore) -> None:
     first, second = a_signal(1, pod="web-1"), a_signal(2, pod="web-2")
     await store.inbox.put([first, second])
-    await store.inbox.defer(first.id, NOON + MINUTE, Reason.SILENCED)
+    await store.inbox.defer([(first.id, NOON + MINUTE, Reason.SILENCED)])
     assert await store.inbox.depth() == 1
     rows = {row.signal.id: row for row in await store.inbox.recent()}
     assert (rows[first.id].outcome, rows[first.id].settled) == (Reason.SILENCED, False)
     assert [item.signal.id for item in await store.inbox.pending(now=NOON)] == [second.id]
-    await store.inbox.defer(first.id, NOON + 2 * MINUTE)
+    await store.inbox.defer([(first.id, NOON + 2 * MINUTE, None)])
     assert await store.inbox.depth() == 2
 
 

@@ -24,6 +24,7 @@ from midwatch.domain.silences import Silence
 from midwatch.services.ports import (
     CardRow,
     Claim,
+    Deferral,
     IncidentSummary,
     Lease,
     LeaseState,
@@ -314,11 +315,13 @@ class MemoryInbox(_Port):
                 reason, row.incident = told[row.signal.id]
                 row.settled, row.outcome = True, reason.value
 
-    async def defer(self, signal_id: SignalId, due: datetime, reason: Reason | None = None) -> None:
+    async def defer(self, signals: Sequence[Deferral]) -> None:
         await self._tables.enter()
+        later = {signal_id: (due, reason) for signal_id, due, reason in signals}
         for row in self._tables.signals.values():
-            if row.signal.id == signal_id and not row.settled:
-                row.due, row.looks, row.outcome = due, row.looks + 1, reason.value if reason else ""
+            if row.signal.id in later and not row.settled:
+                row.due, reason = later[row.signal.id]
+                row.looks, row.outcome = row.looks + 1, reason.value if reason else ""
 
     async def resolved_since(self, episode: str) -> bool:
         await self._tables.enter()

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, exists, func, select, text, update
+from sqlalchemy import Row, exists, func, select
 
 from midwatch.adapters.store import tables as t
 from midwatch.adapters.store.database import Database
@@ -13,44 +13,52 @@ from midwatch.domain.errors import NotFound
 from midwatch.domain.ids import IncidentId, SignalId
 from midwatch.domain.reasons import Reason
 from midwatch.domain.signals import Signal, SignalStatus
-from midwatch.services.ports import PendingSignal, Receipt, SignalRow
+from midwatch.services.ports import Deferral, PendingSignal, Receipt, SignalRow
 
 _signal = msgspec.json.Decoder(Signal)
 
 # One array a column: the statement's text, hence its plan, is the same for any number of signals. Rows are locked in
 # the order of their delivery, here and in _SETTLE: who touches the same signals waits, but never in a ring.
-_PUT = text("""
+_PUT = """
     INSERT INTO signals (id, delivery, episode, identity, source, cluster, status, received_at, due_at, place, repeats,
                          data)
     SELECT id, delivery, episode, identity, source, cluster, status, received_at, received_at, place, repeats, data
-      FROM unnest(CAST(:id AS text[]), CAST(:delivery AS bytea[]), CAST(:episode AS bytea[]), CAST(:identity AS text[]),
-                  CAST(:source AS text[]), CAST(:cluster AS text[]), CAST(:status AS text[]),
-                  CAST(:received_at AS timestamptz[]), CAST(:place AS int[]), CAST(:repeats AS int[]),
-                  CAST(:data AS json[]))
+      FROM unnest($1::text[], $2::bytea[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::text[],
+                  $8::timestamptz[], $9::int[], $10::int[], $11::json[])
            AS new(id, delivery, episode, identity, source, cluster, status, received_at, place, repeats, data)
      ORDER BY delivery
     ON CONFLICT (delivery) DO UPDATE SET repeats = signals.repeats + excluded.repeats + 1
     RETURNING id, delivery, repeats
-""")
+"""
 
-_SETTLE = text("""
+_PENDING = """
+    SELECT data::text AS data, due_at, looks FROM signals
+     WHERE NOT settled AND due_at <= $1 ORDER BY received_at, place, id LIMIT $2
+"""
+
+_SETTLE = """
     WITH locked AS (
-        SELECT id FROM signals WHERE id = ANY(CAST(:ids AS text[])) ORDER BY delivery FOR UPDATE
+        SELECT id FROM signals WHERE id = ANY($1::text[]) ORDER BY delivery FOR UPDATE
     )
     UPDATE signals SET settled = true, outcome = new.outcome, incident_id = new.incident
-      FROM unnest(CAST(:ids AS text[]), CAST(:outcomes AS text[]), CAST(:incidents AS text[]))
-           AS new(id, outcome, incident)
+      FROM unnest($1::text[], $2::text[], $3::text[]) AS new(id, outcome, incident)
       JOIN locked ON locked.id = new.id
      WHERE signals.id = new.id
-""")
+"""
 
-_TOLD = text("""
+_DEFER = """
+    UPDATE signals SET due_at = new.due, looks = looks + 1, outcome = new.shown
+      FROM unnest($1::text[], $2::timestamptz[], $3::text[]) AS new(id, due, shown)
+     WHERE signals.id = new.id AND NOT settled
+"""
+
+_TOLD = """
     SELECT episode,
            (array_agg(incident_id ORDER BY received_at DESC) FILTER (WHERE incident_id IS NOT NULL))[1] AS found
       FROM signals
-     WHERE episode = ANY(CAST(:digests AS bytea[])) AND status = :status
+     WHERE episode = ANY($1::bytea[]) AND status = $2
      GROUP BY episode
-""")
+"""
 
 
 class PostgresInbox:
@@ -68,55 +76,41 @@ class PostgresInbox:
         for place, delivery in enumerate(deliveries):
             first.setdefault(delivery, place)
             repeats[delivery] = repeats.get(delivery, -1) + 1
-        fresh = [(place, delivery, signals[place]) for delivery, place in first.items()]
-        columns = {
-            "id": [signal.id for _, _, signal in fresh],
-            "delivery": [delivery for _, delivery, _ in fresh],
-            "episode": [t.digest(signal.episode) for _, _, signal in fresh],
-            "identity": [t.plain(signal.identity) for _, _, signal in fresh],
-            "source": [t.plain(signal.source) for _, _, signal in fresh],
-            "cluster": [t.plain(signal.cluster) for _, _, signal in fresh],
-            "status": [signal.status.value for _, _, signal in fresh],
-            "received_at": [signal.received_at for _, _, signal in fresh],
-            "place": [place for place, _, _ in fresh],
-            "repeats": [repeats[delivery] for _, delivery, _ in fresh],
-            "data": [msgspec.json.encode(signal).decode() for _, _, signal in fresh],
-        }
-        async with self._database.begin() as connection:
-            rows = {row.delivery: row for row in await connection.execute(_PUT, columns)}
+        fresh = [signals[place] for place in first.values()]
+        rows = await self._database.fetch(
+            _PUT,
+            [signal.id for signal in fresh],
+            list(first),
+            [t.digest(signal.episode) for signal in fresh],
+            [t.plain(signal.identity) for signal in fresh],
+            [t.plain(signal.source) for signal in fresh],
+            [t.plain(signal.cluster) for signal in fresh],
+            [signal.status.value for signal in fresh],
+            [signal.received_at for signal in fresh],
+            list(first.values()),
+            [repeats[delivery] for delivery in first],
+            [msgspec.json.encode(signal).decode() for signal in fresh],
+        )
+        kept = {row["delivery"]: (SignalId(row["id"]), row["repeats"]) for row in rows}
         # A new row counts the repeats within this call only; one that was there has counted this call on top.
         return tuple(
-            Receipt(
-                SignalId(rows[delivery].id), first[delivery] == place and rows[delivery].repeats == repeats[delivery]
-            )
+            Receipt(kept[delivery][0], first[delivery] == place and kept[delivery][1] == repeats[delivery])
             for place, delivery in enumerate(deliveries)
         )
 
     async def pending(self, *, now: datetime, limit: int = 500) -> tuple[PendingSignal, ...]:
-        s = t.signals.c
-        query = select(s.data, s.due_at, s.looks).where(~s.settled, s.due_at <= now)
-        async with self._database.begin() as connection:
-            rows = (await connection.execute(query.order_by(s.received_at, s.place, s.id).limit(limit))).all()
-        return tuple(PendingSignal(_signal.decode(row.data), row.due_at, row.looks) for row in rows)
+        rows = await self._database.fetch(_PENDING, now, limit)
+        return tuple(PendingSignal(_signal.decode(row["data"]), row["due_at"], row["looks"]) for row in rows)
 
     async def settle(self, outcomes: Sequence[tuple[SignalId, Reason, IncidentId | None]]) -> None:
-        if not outcomes:
-            return
-        columns = {
-            "ids": [signal for signal, _, _ in outcomes],
-            "outcomes": [reason.value for _, reason, _ in outcomes],
-            "incidents": [incident for _, _, incident in outcomes],
-        }
-        async with self._database.begin() as connection:
-            await connection.execute(_SETTLE, columns)
+        if outcomes:
+            ids, reasons, incidents = zip(*outcomes, strict=True)
+            await self._database.fetch(_SETTLE, ids, [reason.value for reason in reasons], incidents)
 
-    async def defer(self, signal_id: SignalId, due: datetime, reason: Reason | None = None) -> None:
-        s = t.signals.c
-        shown = reason.value if reason else ""
-        later = update(t.signals).where(s.id == signal_id, ~s.settled)
-        later = later.values(due_at=due, looks=s.looks + 1, outcome=shown)
-        async with self._database.begin() as connection:
-            await connection.execute(later)
+    async def defer(self, signals: Sequence[Deferral]) -> None:
+        if signals:
+            ids, dues, reasons = zip(*signals, strict=True)
+            await self._database.fetch(_DEFER, ids, dues, [reason.value if reason else "" for reason in reasons])
 
     async def resolved_since(self, episode: str) -> bool:
         s = t.signals.c
@@ -137,10 +131,8 @@ class PostgresInbox:
         if not episodes:
             return {}
         by_digest = {t.digest(episode): episode for episode in episodes}
-        columns = {"digests": list(by_digest), "status": status.value}
-        async with self._database.begin() as connection:
-            rows = (await connection.execute(_TOLD, columns)).all()
-        return {by_digest[row.episode]: None if row.found is None else IncidentId(row.found) for row in rows}
+        rows = await self._database.fetch(_TOLD, list(by_digest), status.value)
+        return {by_digest[row["episode"]]: row["found"] and IncidentId(row["found"]) for row in rows}
 
     async def incident_of(self, episode: str) -> IncidentId | None:
         s = t.signals.c
