@@ -21,12 +21,13 @@ class PlaybookExecutor(Resident):
     async def run(self, resources: Resources) -> None:
         bells = ActorBells()
         async with (
-            open_remediation(resources, bells) as (planning, execution),
+            open_remediation(resources, bells) as (planning, execution, freeing),
             resources.desk((Work.PLAN,), planning.propose, bells, slots=_PLANS_AT_ONCE) as plans,
             resources.desk((Work.EXECUTE,), execution.run, bells, slots=_RUNS_AT_ONCE, max_attempts=_ENDLESS) as runs,
         ):
 
             async def turn() -> None:
+                await freeing.free_forsaken()
                 await plans.drain()
                 await runs.drain()
 

@@ -14,6 +14,7 @@ from midwatch.adapters.mcp.kubernetes.observe import LiveCluster
 from midwatch.adapters.mcp.kubernetes_tools import KubernetesTools, server_parameters
 from midwatch.bootstrap import Resources
 from midwatch.services.execution import Execution
+from midwatch.services.freeing import Freeing
 from midwatch.services.holding import Pace
 from midwatch.services.planning import Planning
 from midwatch.services.runtime import Bells
@@ -29,8 +30,11 @@ def _full_server(settings: Settings) -> StdioServerParameters:
 
 
 @asynccontextmanager
-async def open_remediation(resources: Resources, bells: Bells) -> AsyncIterator[tuple[Planning, Execution]]:
-    """Planning and execution. The server is connected to in the background: nothing waits for it but its calls."""
+async def open_remediation(resources: Resources, bells: Bells) -> AsyncIterator[tuple[Planning, Execution, Freeing]]:
+    """Planning, execution, and the freeing of what a dead execution held.
+
+    The server is connected to in the background: nothing waits for it but its calls.
+    """
     settings = resources.settings
     target = partial(_full_server, settings)
     journal, clock, by = resources.journal(bells), resources.clock, resources.owner
@@ -54,6 +58,7 @@ async def open_remediation(resources: Resources, bells: Bells) -> AsyncIterator[
                     by=by,
                     pace=Pace(claim_ttl_s=settings.claim_ttl_s),
                 ),
+                Freeing(journal, resources.stores.leases, policy, clock),
             )
         finally:
             await connection.stop()

@@ -32,6 +32,7 @@ from midwatch.domain.runs import Execution as Run
 from midwatch.domain.runs import StepRecord
 from midwatch.services.approvals import changed_since
 from midwatch.services.effects import ActionCall, ActionRunner, Effect, LiveObjects, Outcome
+from midwatch.services.freeing import Freeing
 from midwatch.services.holding import HeldClaim, Later, Pace
 from midwatch.services.planning import PolicySource
 from midwatch.services.ports import Claim, Journal, Lease, Leases, LeaseState, WorkQueue
@@ -43,6 +44,8 @@ _DOUBTS = 4
 """How often one run tries an act whose answer was lost, before it gives the claim back for a while."""
 _BLIND_LOOKS = 15
 """Looks in a row that may fail while verifying, before the claim is given back for a while."""
+_BUSY_S = 2.0
+"""How soon to ask again for an object that another incident works on."""
 _GIVE_UP = timedelta(minutes=30)
 """How long a cluster may be out of reach in the middle of an execution, before a person is told."""
 
@@ -65,6 +68,7 @@ class Execution:
         pace: Pace | None = None,
     ) -> None:
         self._journal, self._work, self._leases = journal, work, leases
+        self._freeing = Freeing(journal, leases, policy, clock)
         self._runner, self._live, self._policy = runner, live, policy
         self._clock, self._ids, self._by, self._pace = clock, ids, by, pace or Pace()
 
@@ -98,7 +102,7 @@ class Execution:
                 else:
                     await held.give_back(min(30.0, error.retry_in * held.claim.attempt), error.message)
                     return incident
-        await self._free_resources(incident)
+        await self._freeing.free(incident)
         return incident
 
     async def _make(self, move: Move, incident: Incident, held: HeldClaim) -> tuple[Incident, bool]:
@@ -342,14 +346,9 @@ class Execution:
             lease: Lease = await self._leases.acquire(resource, holder=incident.id, now=now, ttl=ttl)
             if lease.state is not LeaseState.HELD:
                 wait = max(0.5, (lease.until - now).total_seconds())
-                raise Later(min(wait, 30.0), f"{resource} is {lease.state} until {lease.until:%H:%M:%S}")
-
-    async def _free_resources(self, incident: Incident) -> None:
-        """Let others have the targets, after the rest that policy prescribes when something was done to them."""
-        acted = incident.execution is not None and any(record.acted for record in incident.execution.steps)
-        cooldown = timedelta(seconds=self._policy.current().cooldown_s if acted else 0.0)
-        for resource in resources(incident):
-            await self._leases.release(resource, holder=incident.id, now=self._clock.now(), cooldown=cooldown)
+                # Who is at work there may be done long before its lease runs out; a rest lasts its time.
+                longest = _BUSY_S if lease.state is LeaseState.BUSY else 30.0
+                raise Later(min(wait, longest), f"{resource} is {lease.state} until {lease.until:%H:%M:%S}")
 
 
 def _execution(incident: Incident) -> Run:

@@ -283,6 +283,10 @@ class Leases(Protocol):
 
     async def release(self, resource: str, *, holder: str, now: datetime, cooldown: timedelta) -> None: ...
 
+    async def forsaken(self, *, now: datetime) -> tuple[IncidentId, ...]:
+        """Incidents that hold a lease and have nothing left to execute: whoever was to release it died before."""
+        ...
+
 
 class CardRow(msgspec.Struct, frozen=True, kw_only=True):
     """One incident's message in one channel. ``ref`` is the channel's own id of it, empty before the first post."""

@@ -7,14 +7,21 @@ import msgspec
 
 from midwatch.domain.ids import ClickId, IncidentId
 from midwatch.domain.incidents import Incident
+from midwatch.domain.playbooks import VerdictKind
 from midwatch.services.ports import CardRow, LeaseState
 from tests.contract.conftest import AnyStore
 from tests.fakes.runtime import NOON
-from tests.fakes.samples import a_click, attached, cleared, opened, report, resolved
+from tests.fakes.samples import a_click, attached, cleared, opened, proposed, report, resolved
 
 A, B = IncidentId("0000000a-0000-7000-8000-000000000001"), IncidentId("0000000b-0000-7000-8000-000000000002")
 TTL = timedelta(seconds=10)
 DAY = timedelta(days=1)
+
+
+async def executing(store: AnyStore) -> IncidentId:
+    """An incident whose plan may be carried out."""
+    told = [opened("other"), attached(), report(), proposed(VerdictKind.AUTO)]
+    return (await store.journal.open(A, told, at=NOON, by="test")).id
 
 
 def after(seconds: float) -> timedelta:
@@ -58,6 +65,17 @@ async def test_a_lease_that_ran_out_is_taken_under_a_higher_token(store: AnyStor
     assert taken.token > held.token
     await store.leases.release("web", holder="one", now=NOON + TTL, cooldown=after(60))  # no longer its own
     assert (await store.leases.acquire("web", holder="one", now=NOON + TTL, ttl=TTL)).state is LeaseState.BUSY
+
+
+async def test_a_lease_is_forsaken_once_its_incident_has_nothing_to_execute(store: AnyStore) -> None:
+    await store.leases.acquire("web", holder="gone", now=NOON, ttl=TTL)
+    await store.leases.acquire("api", holder="gone", now=NOON, ttl=TTL)
+    acting = await executing(store)
+    await store.leases.acquire("cart", holder=acting, now=NOON, ttl=TTL)
+    await store.leases.acquire("rested", holder="done", now=NOON, ttl=TTL)
+    await store.leases.release("rested", holder="done", now=NOON, cooldown=after(60))
+    assert await store.leases.forsaken(now=NOON) == ("gone",)
+    assert await store.leases.forsaken(now=NOON + TTL) == ()  # ran out: anybody may have it
 
 
 async def test_a_resource_rests_between_two_plans(store: AnyStore) -> None:

@@ -16,6 +16,7 @@ from midwatch.domain.refs import ObjectRef, Severity
 from midwatch.domain.signals import Tier
 from midwatch.services.approvals import Approvals
 from midwatch.services.execution import Execution, Pace
+from midwatch.services.freeing import Freeing
 from midwatch.services.planning import Planning
 from midwatch.services.ports import Claim
 from midwatch.services.users import People
@@ -70,6 +71,10 @@ class Bench:
             by="executor",
             pace=self.pace,
         )
+
+    @property
+    def freeing(self) -> Freeing:
+        return Freeing(self.store.journal, self.store.leases, self, self.clock)
 
     async def incident(
         self,

@@ -453,6 +453,15 @@ class MemoryLeases(_Port):
             cooling = msgspec.structs.replace(known, state=LeaseState.COOLING, until=now + cooldown)
             self._tables.leases[resource] = cooling
 
+    async def forsaken(self, *, now: datetime) -> tuple[IncidentId, ...]:
+        await self._tables.enter()
+        held = {lease.holder for lease in self._tables.leases.values() if self._held(lease, now)}
+        return tuple(sorted(IncidentId(holder) for holder in held))
+
+    def _held(self, lease: Lease, now: datetime) -> bool:
+        executing = (IncidentId(lease.holder), Work.EXECUTE) in self._tables.work
+        return lease.state is LeaseState.BUSY and lease.until > now and not executing
+
 
 class MemoryCards(_Port):
     async def due(self, channel: str, *, now: datetime, limit: int = 50) -> tuple[CardRow, ...]:

@@ -2,11 +2,13 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, select, update
+from sqlalchemy import case, exists, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from midwatch.adapters.store import tables as t
 from midwatch.adapters.store.database import Database
+from midwatch.domain.ids import IncidentId
+from midwatch.domain.incidents import Work
 from midwatch.services.ports import Lease, LeaseState
 
 
@@ -50,3 +52,10 @@ class PostgresLeases:
         mine = update(t.leases).where(c.resource == resource, c.holder == holder, ~c.cooling)
         async with self._database.begin() as connection:
             await connection.execute(mine.values(until=now + cooldown, cooling=True))
+
+    async def forsaken(self, *, now: datetime) -> tuple[IncidentId, ...]:
+        c, w = t.leases.c, t.work.c
+        executing = exists().where(w.incident_id == c.holder, w.work == Work.EXECUTE.value)
+        query = select(c.holder).distinct().where(~c.cooling, c.until > now, ~executing).order_by(c.holder)
+        async with self._database.begin() as connection:
+            return tuple(map(IncidentId, (await connection.execute(query)).scalars()))

@@ -269,6 +269,20 @@ async def test_a_target_rests_after_an_action() -> None:
     assert lease.state is LeaseState.COOLING
 
 
+async def test_what_a_dead_execution_held_is_freed_and_rests() -> None:
+    bench = Bench(policy=Policy(cooldown_s=30.0))
+    await bench.approved(await bench.incident())
+    done = await bench.executed()
+    bench.clock.advance(31)
+    leases, now, minute = bench.store.leases, bench.clock.now(), timedelta(minutes=1)
+    # As if it had died between its last entry and the release.
+    await leases.acquire("test|Deployment/shop/web", holder=done.id, now=now, ttl=minute)
+    assert await bench.freeing.free_forsaken() == 1
+    assert await bench.freeing.free_forsaken() == 0
+    lease = await leases.acquire("test|Deployment/shop/web", holder="other", now=now, ttl=minute)
+    assert (lease.state, lease.until) == (LeaseState.COOLING, now + timedelta(seconds=30))
+
+
 class Crash(BaseException):
     """The process dies here."""
 
