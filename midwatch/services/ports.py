@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 
 from midwatch.domain.approvals import ApprovalRequest, Click
+from midwatch.domain.audit import AuditRow
 from midwatch.domain.events import AnyEvent, Entry
 from midwatch.domain.ids import ApprovalId, ClickId, IncidentId, IncidentKey, SignalId
 from midwatch.domain.incidents import Incident, State, Work
@@ -225,8 +226,8 @@ class Inbox(Protocol):
 class SilenceBook(Protocol):
     """The silences that people made."""
 
-    async def put(self, silence: Silence) -> None:
-        """Commit a silence, or what it is changed to."""
+    async def put(self, silence: Silence, *, by: str, at: datetime) -> None:
+        """Commit a silence, or what it is changed to, and record in the audit trail who wanted it."""
         ...
 
     async def find(self, silence_id: str) -> Silence:
@@ -239,6 +240,18 @@ class SilenceBook(Protocol):
 
     async def recent(self, *, limit: int = 100) -> tuple[Silence, ...]:
         """All, the last to end first."""
+        ...
+
+
+class AuditTrail(Protocol):
+    """Who did what, when and why, in rows chained by their hashes.
+
+    Nothing is put in by hand: an append to the journal, or a silence that is made, writes its rows in its own
+    transaction.
+    """
+
+    async def rows(self, *, after: int = 0, since: datetime | None = None, limit: int = 1000) -> tuple[AuditRow, ...]:
+        """Rows with a number above ``after``, in order, leaving out those before ``since``."""
         ...
 
 

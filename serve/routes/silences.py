@@ -64,18 +64,18 @@ async def begin(request: Request, edge: TheEdge, caller: AnOperator) -> Response
         by=caller.user,
         comment=wish.comment,
     )
-    await edge.silences.put(silence)
+    await edge.silences.put(silence, by=caller.user, at=now)
     return json_response(_shown(silence, now), HTTPStatus.CREATED)
 
 
 @router.delete("/{silence_id}")
-async def end(edge: TheEdge, _: AnOperator, silence_id: str) -> Response:
+async def end(edge: TheEdge, caller: AnOperator, silence_id: str) -> Response:
     """End a silence now. It stays on record; ending one that is over changes nothing."""
     now = edge.clock.now()
     silence = await edge.silences.find(silence_id)
     if silence.ends_at > now:
         silence = msgspec.structs.replace(silence, ends_at=now)
-        await edge.silences.put(silence)
+        await edge.silences.put(silence, by=caller.user, at=now)
     return json_response(_shown(silence, now))
 
 

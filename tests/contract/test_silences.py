@@ -30,7 +30,7 @@ def silence(number: int, begins: int = 0, ends: int = 60) -> Silence:
 async def test_those_that_hold_are_told_the_first_to_end_first(store: AnyStore) -> None:
     now, soon, over, coming = silence(1), silence(2, ends=5), silence(3, -9, 0), silence(4, 1)
     for each in (now, soon, over, coming):
-        await store.silences.put(each)
+        await store.silences.put(each, by="console:ann", at=NOON)
     assert await store.silences.active(NOON) == (soon, now)
     assert await store.silences.active(NOON + 5 * MINUTE) == (now, coming)
     assert await store.silences.recent() == (coming, now, soon, over)
@@ -39,8 +39,8 @@ async def test_those_that_hold_are_told_the_first_to_end_first(store: AnyStore) 
 
 async def test_one_is_found_by_its_beginning_and_changed_in_place(store: AnyStore) -> None:
     first = silence(1)
-    await store.silences.put(first)
-    await store.silences.put(msgspec.structs.replace(first, id=first.id[:-1] + "9"))
+    await store.silences.put(first, by="console:ann", at=NOON)
+    await store.silences.put(msgspec.structs.replace(first, id=first.id[:-1] + "9"), by="console:ann", at=NOON)
     assert await store.silences.find(first.id) == first
     with pytest.raises(Invalid):
         await store.silences.find(first.id[:8])
@@ -48,7 +48,7 @@ async def test_one_is_found_by_its_beginning_and_changed_in_place(store: AnyStor
         with pytest.raises(NotFound):
             await store.silences.find(unknown)
     ended = msgspec.structs.replace(first, ends_at=NOON)
-    await store.silences.put(ended)
+    await store.silences.put(ended, by="console:ann", at=NOON)
     assert await store.silences.find(first.id) == ended
 
 

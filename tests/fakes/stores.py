@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from midwatch.adapters.store.projection import STALE, Written, namespace_of, summary_of, the_one, write
+from midwatch.adapters.store.projection import STALE, Written, namespace_of, silence_record, summary_of, the_one, write
 from midwatch.domain.approvals import ApprovalRequest, Click
+from midwatch.domain.audit import START, AuditRecord, AuditRow, chained
 from midwatch.domain.errors import ClaimLost, Conflict, NotFound, Transient
 from midwatch.domain.events import AnyEvent, Entry
 from midwatch.domain.ids import ApprovalId, ClickId, IncidentId, IncidentKey, SignalId
@@ -95,6 +96,7 @@ class _Tables:
     leases: dict[str, Lease] = field(default_factory=dict)
     cards: dict[tuple[IncidentId, str], _Card] = field(default_factory=dict)
     silences: dict[str, Silence] = field(default_factory=dict)
+    audit: list[AuditRow] = field(default_factory=list)
     token: int = 0
     away: bool = False
 
@@ -102,6 +104,10 @@ class _Tables:
         await asyncio.sleep(0)
         if self.away:
             raise Transient("the database cannot be reached: switched off by a test", 0.01)
+
+    def record(self, records: Sequence[AuditRecord]) -> None:
+        number, previous = (self.audit[-1].number, self.audit[-1].hash) if self.audit else (0, START)
+        self.audit.extend(chained(records, number=number, previous=previous))
 
     def next_token(self) -> int:
         self.token += 1
@@ -121,6 +127,7 @@ class MemoryStore:
         self.cards = MemoryCards(self._tables)
         self.silences = MemorySilences(self._tables)
         self.users = MemoryUsers()
+        self.audit = MemoryAudit(self._tables)
 
     @property
     def away(self) -> bool:
@@ -170,6 +177,7 @@ class MemoryJournal(_Port):
             self._tables.entries.setdefault(incident.id, []).append(
                 msgspec.json.decode(msgspec.json.encode(entry), type=Entry)
             )
+        self._tables.record(written.audit)
         for request in written.approvals:
             self._tables.approvals[request.id] = (incident.id, request)
         following = {item.work: item for item in decide(incident)}
@@ -390,8 +398,9 @@ class MemoryInbox(_Port):
 
 
 class MemorySilences(_Port):
-    async def put(self, silence: Silence) -> None:
+    async def put(self, silence: Silence, *, by: str, at: datetime) -> None:
         await self._tables.enter()
+        self._tables.record([silence_record(silence, by=by, at=at)])
         self._tables.silences[silence.id] = silence
 
     async def find(self, silence_id: str) -> Silence:
@@ -408,6 +417,13 @@ class MemorySilences(_Port):
 
     def _all(self) -> tuple[Silence, ...]:
         return tuple(sorted(self._tables.silences.values(), key=lambda each: (each.ends_at, each.id), reverse=True))
+
+
+class MemoryAudit(_Port):
+    async def rows(self, *, after: int = 0, since: datetime | None = None, limit: int = 1000) -> tuple[AuditRow, ...]:
+        await self._tables.enter()
+        found = [row for row in self._tables.audit if row.number > after and (since is None or row.record.at >= since)]
+        return tuple(found[:limit])
 
 
 class MemoryClicks(_Port):

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from midwatch.adapters.store import tables as t
+from midwatch.adapters.store.audit import record
 from midwatch.adapters.store.database import Database
 from midwatch.adapters.store.projection import Written, namespace_of, the_one, write
 from midwatch.domain.approvals import ApprovalRequest
@@ -57,6 +58,7 @@ class PostgresJournal:
             await _write_entries(connection, written)
             await _sync_work(connection, None, written, at)
             await _write_approvals(connection, written, at)
+            await record(connection, written.audit)
         return written.incident
 
     async def append(
@@ -73,6 +75,7 @@ class PostgresJournal:
             await _write_entries(connection, written)
             await _sync_work(connection, incident, written, at)
             await _write_approvals(connection, written, at)
+            await record(connection, written.audit)
         return written.incident
 
     async def read(self, incident_id: IncidentId) -> Incident:

@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 import msgspec
 
 from midwatch.domain.approvals import ApprovalOutcome, ApprovalRequest
+from midwatch.domain.audit import AuditRecord, audited
 from midwatch.domain.errors import Invalid
 from midwatch.domain.events import AnyEvent, Entry, IncidentOpened
 from midwatch.domain.ids import ApprovalId
 from midwatch.domain.incidents import Incident, State, evolve
+from midwatch.domain.silences import Silence
 from midwatch.services.ports import IncidentSummary
 
 FINAL = tuple(state.value for state in State if state.final)
@@ -20,11 +22,14 @@ later does not begin by posting the whole past."""
 
 
 class Written(msgspec.Struct, frozen=True):
-    """Entries to be stored, the incident they lead to, and every approval they opened, changed or made void."""
+    """Entries to be stored, the incident they lead to, every approval they opened, changed or made void, and what of
+    them goes into the audit trail.
+    """
 
     incident: Incident
     entries: tuple[Entry, ...]
     approvals: tuple[ApprovalRequest, ...]
+    audit: tuple[AuditRecord, ...]
 
 
 def write(incident: Incident, events: Sequence[AnyEvent], *, at: datetime, by: str) -> Written:
@@ -44,7 +49,15 @@ def write(incident: Incident, events: Sequence[AnyEvent], *, at: datetime, by: s
         if after is not None and after != before:
             approvals[after.id] = after
         entries.append(entry)
-    return Written(incident, tuple(entries), tuple(approvals.values()))
+    records = tuple(record for entry in entries if (record := audited(entry)) is not None)
+    return Written(incident, tuple(entries), tuple(approvals.values()), records)
+
+
+def silence_record(silence: Silence, *, by: str, at: datetime) -> AuditRecord:
+    """What the audit trail says of a silence that somebody made or ended."""
+    what = "silence-ended" if silence.ends_at <= at else "silence-made"
+    data = msgspec.json.encode(silence).decode()
+    return AuditRecord(at=at, who=by, what=what, why=silence.comment, about=silence.id, data=data)
 
 
 def namespace_of(incident: Incident) -> str:

@@ -7,8 +7,9 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from midwatch.adapters.store import tables as t
+from midwatch.adapters.store.audit import record
 from midwatch.adapters.store.database import Database
-from midwatch.adapters.store.projection import the_one
+from midwatch.adapters.store.projection import silence_record, the_one
 from midwatch.domain.errors import NotFound
 from midwatch.domain.silences import Silence
 
@@ -21,7 +22,7 @@ class PostgresSilences:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put(self, silence: Silence) -> None:
+    async def put(self, silence: Silence, *, by: str, at: datetime) -> None:
         row = {
             "starts_at": silence.starts_at,
             "ends_at": silence.ends_at,
@@ -30,6 +31,7 @@ class PostgresSilences:
         writing = upsert(t.silences).values(id=silence.id, **row)
         async with self._database.begin() as connection:
             await connection.execute(writing.on_conflict_do_update(index_elements=["id"], set_=row))
+            await record(connection, [silence_record(silence, by=by, at=at)])
 
     async def find(self, silence_id: str) -> Silence:
         s = t.silences.c

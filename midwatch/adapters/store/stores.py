@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from midwatch.adapters.store.audit import PostgresAudit
 from midwatch.adapters.store.cards import PostgresCards
 from midwatch.adapters.store.clicks import PostgresClicks
 from midwatch.adapters.store.database import Database
@@ -11,7 +12,7 @@ from midwatch.adapters.store.leases import PostgresLeases
 from midwatch.adapters.store.silences import PostgresSilences
 from midwatch.adapters.store.users import PostgresUsers
 from midwatch.adapters.store.work import PostgresWork
-from midwatch.services.ports import CardBox, ClickBox, Inbox, Journal, Leases, SilenceBook, WorkQueue
+from midwatch.services.ports import AuditTrail, CardBox, ClickBox, Inbox, Journal, Leases, SilenceBook, WorkQueue
 from midwatch.services.users import UserBook
 
 
@@ -27,6 +28,7 @@ class Stores:
     cards: CardBox
     silences: SilenceBook
     users: UserBook
+    audit: AuditTrail
 
 
 def open_stores(database: Database) -> Stores:
@@ -40,4 +42,5 @@ def open_stores(database: Database) -> Stores:
         cards=PostgresCards(database),
         silences=PostgresSilences(database),
         users=PostgresUsers(database),
+        audit=PostgresAudit(database),
     )

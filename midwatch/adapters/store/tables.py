@@ -215,6 +215,23 @@ silences = Table(
     Index("ix_silences_ends_at", "ends_at"),
 )
 
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Instant, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("about", Id(), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("data", JsonText, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Index("ix_audit_at", "at"),
+    Index("ix_audit_about", "about"),
+)
+
 users = Table(
     "users",
     metadata,

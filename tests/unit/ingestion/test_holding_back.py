@@ -77,7 +77,7 @@ def members(incidents: Iterable[Incident]) -> list[set[str]]:
 
 async def test_what_is_silenced_is_recorded_and_opens_nothing() -> None:
     house = House()
-    await house.store.silences.put(SILENCE)
+    await house.store.silences.put(SILENCE, by="console:ann", at=house.clock.now())
     signal = house.fires()
     await house.take(signal)
 
@@ -88,7 +88,7 @@ async def test_what_is_silenced_is_recorded_and_opens_nothing() -> None:
 
 async def test_what_still_fires_when_the_silence_ends_opens_then() -> None:
     house = House()
-    await house.store.silences.put(SILENCE)
+    await house.store.silences.put(SILENCE, by="console:ann", at=house.clock.now())
     first, second = house.fires("web-1"), house.fires("web-2")
     await house.take(first, second, house.over(second))
     await house.later(HOUR - timedelta(seconds=1))
@@ -103,9 +103,11 @@ async def test_what_still_fires_when_the_silence_ends_opens_then() -> None:
 
 async def test_a_silence_that_is_ended_early_is_noticed_soon() -> None:
     house = House()
-    await house.store.silences.put(SILENCE)
+    await house.store.silences.put(SILENCE, by="console:ann", at=house.clock.now())
     await house.take(house.fires())
-    await house.store.silences.put(msgspec.structs.replace(SILENCE, ends_at=house.clock.now()))
+    await house.store.silences.put(
+        msgspec.structs.replace(SILENCE, ends_at=house.clock.now()), by="console:ann", at=house.clock.now()
+    )
     await house.later(SILENCE_LOOK)
 
     assert len(await house.incidents()) == 1
@@ -113,7 +115,7 @@ async def test_a_silence_that_is_ended_early_is_noticed_soon() -> None:
 
 async def test_others_are_not_silenced() -> None:
     house = House()
-    await house.store.silences.put(SILENCE)
+    await house.store.silences.put(SILENCE, by="console:ann", at=house.clock.now())
     await house.take(house.fires(subject=ObjectRef("Pod", "pay-1", "pay"), owner=ObjectRef("Pod", "pay-1", "pay")))
 
     assert len(await house.incidents()) == 1
@@ -123,7 +125,7 @@ async def test_an_incident_that_is_open_stays_and_follows_its_members() -> None:
     house = House()
     signal = house.fires()
     await house.take(signal)
-    await house.store.silences.put(SILENCE)
+    await house.store.silences.put(SILENCE, by="console:ann", at=house.clock.now())
     await house.later(timedelta(seconds=10))
     await house.take(house.fires("web-1"), house.fires("web-2"))
 
