@@ -245,7 +245,7 @@ class Storm:
                 return await _timed(lambda: self._until(lambda: self._tools(found[0].pid), 60, "no tools"))
             case "ServeReplica" | "ProxyActor":
                 await asyncio.to_thread(house.kill_actor, victim)
-                return await _timed(lambda: self._until(self._ready, 60, "HTTP was not back"))
+                return await _timed(lambda: self._until(self._served, 60, "HTTP was not back"))
             case _:
                 pid = await asyncio.to_thread(house.kill_actor, victim)
                 return await self._returning.after(victim, pid)
@@ -257,9 +257,10 @@ class Storm:
         found = await asyncio.to_thread(self._house.processes, "midwatch.adapters.mcp.kubernetes_server")
         return any(process.pid != dead for process in found)
 
-    async def _ready(self) -> bool:
+    async def _served(self) -> bool:
         try:
-            return (await asyncio.to_thread(httpx2.get, f"{self._house.url}/ready", timeout=1)).status_code == 200
+            page = await asyncio.to_thread(httpx2.get, f"{self._house.url}/static/midwatch.css", timeout=1)
+            return page.status_code == 200
         except httpx2.HTTPError:
             return False
 
