@@ -5,6 +5,7 @@ import typer
 from midwatch import __version__
 from midwatch.commands import (
     approvals,
+    audit,
     diagnose,
     incidents,
     playbooks,
@@ -54,6 +55,7 @@ app.add_typer(rules.app, name="rules")
 app.add_typer(playbooks.app, name="playbooks")
 app.add_typer(silences.app, name="silence")
 app.add_typer(users.app, name="users")
+app.add_typer(audit.app, name="audit")
 
 
 def main() -> None:

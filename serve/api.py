@@ -11,7 +11,19 @@ from serve.dependencies import OpenEdge
 from serve.limits import Shedder
 from serve.pages import STATIC, Pages
 from serve.problems import install_problems
-from serve.routes import alerts, approvals, console, generic, health, incidents, processing, silences, submit, users
+from serve.routes import (
+    alerts,
+    approvals,
+    audit,
+    console,
+    generic,
+    health,
+    incidents,
+    processing,
+    silences,
+    submit,
+    users,
+)
 from serve.security import SecurityHeaders
 
 
@@ -32,7 +44,7 @@ def build_api(open_edge: OpenEdge) -> FastAPI:
     app.add_middleware(SecurityHeaders)
     install_problems(app)
     app.add_exception_handler(console.LoginNeeded, console.to_login)
-    for routes in (health, alerts, generic, processing, incidents, approvals, silences, submit, users, console):
+    for routes in (health, alerts, generic, processing, incidents, approvals, silences, audit, submit, users, console):
         app.include_router(routes.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app

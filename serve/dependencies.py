@@ -8,7 +8,7 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
-from midwatch.services.ports import ClickBox, Inbox, Journal, SilenceBook
+from midwatch.services.ports import AuditTrail, ClickBox, Inbox, Journal, SilenceBook
 from midwatch.services.runtime import Bells, Clock, Ids
 from midwatch.services.users import Users
 from midwatch.telemetry import Metrics
@@ -68,6 +68,7 @@ class Edge:
     clicks: ClickBox
     silences: SilenceBook
     users: Users
+    audit: AuditTrail
     clock: Clock
     ids: Ids
     bells: Bells

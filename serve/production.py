@@ -38,6 +38,7 @@ async def open_edge(settings: Settings) -> AsyncIterator[Edge]:
             clicks=resources.stores.clicks,
             silences=resources.stores.silences,
             users=resources.users(),
+            audit=resources.stores.audit,
             clock=resources.clock,
             ids=resources.ids,
             bells=clients.ActorBells(),

@@ -108,10 +108,15 @@ def decoded(body: bytes, kind: type[T]) -> T:
     return msgspec.convert(_printable(msgspec.json.decode(body)), kind)
 
 
+def printable(text: str) -> str:
+    """Text that cannot steer a terminal."""
+    return _UNPRINTABLE.sub("\ufffd", text)
+
+
 def _printable(value: object) -> object:
     match value:
         case str():
-            return _UNPRINTABLE.sub("\ufffd", value)
+            return printable(value)
         case list():
             return [_printable(item) for item in value]
         case dict():

@@ -420,6 +420,11 @@ class MemorySilences(_Port):
 
 
 class MemoryAudit(_Port):
+    @property
+    def trail(self) -> list[AuditRow]:
+        """The rows themselves, for a test that tampers with them."""
+        return self._tables.audit
+
     async def rows(self, *, after: int = 0, since: datetime | None = None, limit: int = 1000) -> tuple[AuditRow, ...]:
         await self._tables.enter()
         found = [row for row in self._tables.audit if row.number > after and (since is None or row.record.at >= since)]

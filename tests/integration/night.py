@@ -71,6 +71,7 @@ class Night:
             clicks=self.store.clicks,
             silences=self.store.silences,
             users=Users(self.store.users, SystemClock(), SystemIds(), SystemSecrets()),
+            audit=self.store.audit,
             clock=SystemClock(),
             ids=SystemIds(),
             bells=CountedBells(),

@@ -12,7 +12,7 @@ import pytest
 
 from midwatch.domain.errors import Transient
 from midwatch.domain.incidents import Work
-from midwatch.services.ports import ClickBox, Inbox, Journal, SilenceBook
+from midwatch.services.ports import AuditTrail, ClickBox, Inbox, Journal, SilenceBook
 from midwatch.services.users import Users
 from serve.api import build_api
 from serve.dependencies import Edge, Limits, Subsystem
@@ -88,14 +88,15 @@ class House:
             return b'# TYPE midwatch_actor_up gauge\nmidwatch_actor_up{actor="watcher"} 1.0\n'
 
         store = self.store
-        ports = [Breakable(port) for port in (store.inbox, store.journal, store.clicks, store.silences)]
-        self.ports, (inbox, journal, clicks, silences) = ports, ports
+        ports = [Breakable(port) for port in (store.inbox, store.journal, store.clicks, store.silences, store.audit)]
+        self.ports, (inbox, journal, clicks, silences, audit) = ports, ports
         self.edge = Edge(
             inbox=cast("Inbox", inbox),
             journal=cast("Journal", journal),
             clicks=cast("ClickBox", clicks),
             silences=cast("SilenceBook", silences),
             users=Users(store.users, self.clock, CountingIds(900), CountingSecrets()),
+            audit=cast("AuditTrail", audit),
             clock=self.clock,
             ids=CountingIds(),
             bells=self.bells,

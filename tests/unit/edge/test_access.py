@@ -25,6 +25,7 @@ API = [
     "/api/silences",
     "/api/me",
     "/api/users",
+    "/api/audit",
 ]
 PAGES = ["/", "/live", "/incidents/x", "/incidents/x/live", "/submit", "/submitted/x", "/submitted/x/live"]
 WRITES = [
