@@ -184,6 +184,10 @@ def _told_of_approval(event: ev.AnyEvent) -> tuple[str, str, str]:
     match event:
         case ev.ApprovalRequested():
             return "Waiting for a person's word", who_may(event.request), "ask"
+        case ev.ApprovalReminded():
+            return "Half of the time is gone: asked once more", "", "ask"
+        case ev.CancelAsked():
+            return f"{event.by} wants it to stop", event.comment, "bad"
         case ev.ApprovalVoted():
             word = {Choice.APPROVE: "approved", Choice.CONFIRM: "confirmed", Choice.REJECT: "rejected"}
             return f"{event.vote.user} {word[event.vote.choice]}", "", "ask"

@@ -13,6 +13,9 @@ from midwatch.adapters.mcp.kubernetes.api import open_kube
 from midwatch.adapters.mcp.kubernetes.observe import LiveCluster
 from midwatch.adapters.mcp.kubernetes_tools import KubernetesTools, server_parameters
 from midwatch.bootstrap import Resources
+from midwatch.bootstrap.metrics import open_prometheus
+from midwatch.services.brakes import Brakes
+from midwatch.services.checking import Checking
 from midwatch.services.execution import Execution
 from midwatch.services.freeing import Freeing
 from midwatch.services.holding import Pace
@@ -39,13 +42,28 @@ async def open_remediation(resources: Resources, bells: Bells) -> AsyncIterator[
     target = partial(_full_server, settings)
     journal, clock, by = resources.journal(bells), resources.clock, resources.owner
     policy = FilePolicy(settings.policy_file)
+    brakes = Brakes(resources.stores.pauses, resources.stores.deeds, policy, clock)
     connection = McpConnection("kubernetes-full", target)
-    async with open_kube(settings.kubeconfig, settings.context, in_cluster=settings.in_cluster) as kube:
+    async with (
+        open_kube(settings.kubeconfig, settings.context, in_cluster=settings.in_cluster) as kube,
+        open_prometheus(settings) as prometheus,
+    ):
+        checking = Checking(prometheus)
         live, tools = LiveCluster(kube), KubernetesTools(connection)
         connection.start()
         try:
             yield (
-                Planning(journal, FolderPlaybooks(settings.playbooks_dir), policy, live, tools, clock, by=by),
+                Planning(
+                    journal,
+                    FolderPlaybooks(settings.playbooks_dir),
+                    policy,
+                    live,
+                    tools,
+                    clock,
+                    by=by,
+                    brakes=brakes,
+                    checking=checking,
+                ),
                 Execution(
                     journal,
                     resources.stores.work,
@@ -56,6 +74,8 @@ async def open_remediation(resources: Resources, bells: Bells) -> AsyncIterator[
                     clock,
                     resources.ids,
                     by=by,
+                    brakes=brakes,
+                    checking=checking,
                     pace=Pace(claim_ttl_s=settings.claim_ttl_s),
                 ),
                 Freeing(journal, resources.stores.leases, policy, clock),

@@ -59,7 +59,8 @@ class ApprovalRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     """A question to people about one exact plan.
 
     ``quorum`` distinct users must approve; with ``confirm`` each approves twice. An empty ``approvers`` means any user
-    with the approver's role.
+    with the approver's role. ``rung`` counts how often the question was passed on because nobody answered, ``called``
+    are those it was passed on to.
     """
 
     id: ApprovalId
@@ -73,6 +74,14 @@ class ApprovalRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     outcome: ApprovalOutcome | None = None
     decided_by: str = ""
     comment: str = ""
+    rung: int = 0
+    called: tuple[str, ...] = ()
+    reminded_at: datetime | None = None
+
+    @property
+    def half_time(self) -> datetime:
+        """When those who were asked are reminded."""
+        return self.requested_at + (self.expires_at - self.requested_at) / 2
 
 
 class DecisionKind(StrEnum):

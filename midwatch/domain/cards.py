@@ -6,6 +6,7 @@ from datetime import datetime
 import msgspec
 
 from midwatch.domain.approvals import ApprovalOutcome, ApprovalRequest, Choice
+from midwatch.domain.handover import handover
 from midwatch.domain.ids import ApprovalId, IncidentId
 from midwatch.domain.incidents import Incident, State
 from midwatch.domain.refs import Severity
@@ -21,7 +22,11 @@ class Button(msgspec.Struct, frozen=True):
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Channel-neutral content; each channel renders it in its own markup and escapes it there."""
+    """Channel-neutral content; each channel renders it in its own markup and escapes it there.
+
+    ``reminded``: half of the time to answer is gone. ``rung`` and ``called``: how often the question was passed on, and
+    to whom. ``handover``: everything learned, line by line, for the one who takes over.
+    """
 
     incident: IncidentId
     state: State
@@ -41,6 +46,10 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     expires_at: datetime | None = None
     buttons: tuple[Button, ...] = ()
     outcome: str = ""
+    reminded: bool = False
+    rung: int = 0
+    called: tuple[str, ...] = ()
+    handover: tuple[str, ...] = ()
 
 
 def card_of(incident: Incident) -> Card:
@@ -68,6 +77,10 @@ def card_of(incident: Incident) -> Card:
         expires_at=approval.expires_at if approval and asking else None,
         buttons=_buttons(incident) if asking else (),
         outcome=incident.outcome,
+        reminded=asking and approval is not None and approval.reminded_at is not None,
+        rung=approval.rung if approval and asking else 0,
+        called=approval.called if approval and asking else (),
+        handover=handover(incident) if incident.state is State.ESCALATED else (),
     )
 
 

@@ -1,5 +1,6 @@
 """Checks before and after a step: pure looks at an observed object, and the patience that verification needs."""
 
+import math
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -7,7 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from midwatch.domain.observed import Observed
-from midwatch.domain.playbooks import Check, Target
+from midwatch.domain.playbooks import PROMQL, Check, Target
 
 
 class Standing(StrEnum):
@@ -39,6 +40,8 @@ def evaluate(check: Check, scene: Scene) -> Result:
         if scene.active:
             return Result(Standing.PENDING, f"{scene.active} signals still fire")
         return Result(Standing.HOLDING, "no signal fires any more")
+    if check.name == PROMQL:
+        return Result(Standing.PENDING, "Prometheus is not asked here")
     ref = scene.target.ref
     seen = scene.seen
     gone = seen is None or bool(ref.uid and seen.ref.uid != ref.uid)
@@ -51,6 +54,22 @@ def evaluate(check: Check, scene: Scene) -> Result:
     if gone:
         return Result(Standing.BROKEN, f"{ref} is another object of the same name now")
     return _LOOKS[check.name](scene.target, seen)
+
+
+def measured(check: Check, values: Sequence[float]) -> Result:
+    """Where a PromQL check stands, given what its query gave. No data proves nothing."""
+    low, high = check.at_least, check.at_most
+    said = " and ".join(
+        part
+        for part in (f"at least {low:g}" if low is not None else "", f"at most {high:g}" if high is not None else "")
+        if part
+    )
+    if not values or any(math.isnan(value) for value in values):
+        return Result(Standing.PENDING, f"Prometheus has no data for {check.query} (wanted {said})")
+    outside = [v for v in values if (low is not None and v < low) or (high is not None and v > high)]
+    if outside:
+        return Result(Standing.PENDING, f"{check.query} is {outside[0]:g}, wanted {said}")
+    return Result(Standing.HOLDING, f"{check.query} is {values[0]:g}, {said}")
 
 
 def unchanged(target: Target, seen: Observed | None) -> Result:

@@ -1,14 +1,18 @@
 """From a playbook, a live object and parameters to a plan: values only, nothing in it is a template any more."""
 
 import math
+import re
+
+import msgspec
 
 from midwatch.domain.actions import ACTIONS
 from midwatch.domain.errors import Refused
 from midwatch.domain.objects.quantities import quantity
 from midwatch.domain.observed import Observed
-from midwatch.domain.playbooks import BlastRadius, Plan, PlanStep, Target
+from midwatch.domain.playbooks import BlastRadius, Check, Plan, PlanStep, Target
 from midwatch.domain.reasons import Reason
-from midwatch.domain.recipes import Kind, Parameter, Playbook, RecipeStep, Taken, Value
+from midwatch.domain.recipes import PLACES, Kind, Parameter, Playbook, RecipeStep, Taken, Value
+from midwatch.domain.refs import ObjectRef
 
 Scalar = str | int | float
 _MI = 1024**2
@@ -105,11 +109,26 @@ def _step(step: RecipeStep, seen: Observed, target: Target, chosen: dict[str, Sc
         target=target,
         risk=step.risk,
         params=params,
-        precheck=step.precheck,
-        verify=step.verify,
+        precheck=tuple(resolved(check, seen.ref) for check in step.precheck),
+        verify=tuple(resolved(check, seen.ref) for check in step.verify),
         undo=step.undo,
         summary=f"{said} ({changes})" if changes else said,
+        required=step.required,
+        on_failure=step.on_failure,
     )
+
+
+def resolved(check: Check, ref: ObjectRef) -> Check:
+    """The check with its query about this very object. Raises :class:`Refused` for a name that is none."""
+    if not check.query:
+        return check
+    query = check.query
+    for place in PLACES:
+        value = str(getattr(ref, place))
+        if not all(char.isalnum() or char in "-._" for char in value):
+            raise Refused(Reason.PARAMETER_INVALID, f"{value!r} cannot stand in a query")
+        query = re.sub(rf"\${place}\b", value, query)
+    return msgspec.structs.replace(check, query=query)
 
 
 def _value(value: Value, seen: Observed, chosen: dict[str, Scalar], kind: type) -> str | int:

@@ -16,6 +16,7 @@ from midwatch.domain.ids import ApprovalId, ExecutionId, IncidentId, IncidentKey
 from midwatch.domain.playbooks import Plan, Verdict
 from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef, Severity
+from midwatch.domain.regressions import Baseline
 from midwatch.domain.signals import Tier
 
 
@@ -185,6 +186,19 @@ class ApprovalClosed(Event, frozen=True, kw_only=True, tag="approval-closed"):
     comment: str = ""
 
 
+class ApprovalReminded(Event, frozen=True, kw_only=True, tag="approval-reminded"):
+    """Half of the time is gone, and nobody has answered."""
+
+    approval: ApprovalId
+
+
+class CancelAsked(Event, frozen=True, kw_only=True, tag="cancel-asked"):
+    """A person wants the running plan to stop: the step under way ends as it would, no other begins."""
+
+    by: str
+    comment: str = ""
+
+
 class ExecutionStarted(Event, frozen=True, kw_only=True, tag="execution-started"):
     execution: ExecutionId
     digest: PlanDigest
@@ -193,13 +207,15 @@ class ExecutionStarted(Event, frozen=True, kw_only=True, tag="execution-started"
 class StepStarted(Event, frozen=True, kw_only=True, tag="step-started"):
     """Precheck passed; the act is about to be sent. From here on the step is in doubt until observed.
 
-    ``key`` is the idempotency key written into the object, ``before`` the captured state (JSON) that undo restores.
+    ``key`` is the idempotency key written into the object, ``before`` the captured state (JSON) that undo restores,
+    ``baseline`` what was well and must stay so.
     """
 
     index: int
     key: str
     before: str = ""
     generation: int = 0
+    baseline: Baseline | None = None
 
 
 class StepActed(Event, frozen=True, kw_only=True, tag="step-acted"):
@@ -289,6 +305,8 @@ AnyEvent: TypeAlias = (
     | ApprovalRequested
     | ApprovalVoted
     | ApprovalClosed
+    | ApprovalReminded
+    | CancelAsked
     | ExecutionStarted
     | StepStarted
     | StepActed

@@ -8,9 +8,12 @@ from midwatch.domain import events as ev
 from midwatch.domain.approvals import ApprovalOutcome
 from midwatch.domain.errors import Invalid
 from midwatch.domain.incidents import Incident
-from midwatch.domain.playbooks import Plan, Verdict, VerdictKind, plan_digest
+from midwatch.domain.playbooks import OnFailure, Plan, Verdict, VerdictKind, plan_digest
 from midwatch.domain.reasons import Reason
 from midwatch.domain.runs import Execution, Phase, StepRecord
+
+STOPPED = (Reason.FROZEN, Reason.CANCELLED)
+"""A person stopped it: what was verified before is not taken back, that would be one more change."""
 
 
 class Step(StrEnum):
@@ -47,31 +50,54 @@ def next_move(incident: Incident, *, fresh: bool = False) -> Move:
         raise Invalid(f"{incident.id}: nothing to execute without a plan")
     if execution is None:
         return Move(Step.START, 0, Reason.PLAN_APPROVED if incident.approval else Reason.PLAN_ALLOWED)
-    failed = next((record for record in execution.steps if record.failure is not None), None)
+    failed = next((record for record in execution.steps if _ends_plan(plan, record)), None)
     if failed is not None:
         return _backwards(plan, execution, failed, fresh=fresh)
     for index in range(len(plan.steps)):
         record = execution.step(index)
+        if record is None and incident.cancelled_by:
+            return Move(Step.ESCALATE, index, Reason.CANCELLED)
         if record is None:
             return Move(Step.PRECHECK, index, Reason.PRECHECK_PASSED)
-        if record.phase is Phase.STARTED:
+        if record.failure is not None:
+            if (move := _taking_back(plan, record, fresh=fresh)) is not None:
+                return move
+        elif record.phase is Phase.STARTED:
             return Move(Step.ACT if fresh else Step.OBSERVE, index)
-        if record.phase is Phase.ACTED:
+        elif record.phase is Phase.ACTED:
             return Move(Step.VERIFY, index)
     return Move(Step.SUCCEED, len(plan.steps) - 1, Reason.ALL_STEPS_VERIFIED)
 
 
+def _ends_plan(plan: Plan, record: StepRecord) -> bool:
+    """Whether the plan cannot go on behind this step: one that is not required may fail, if it can be taken back."""
+    if record.failure is None:
+        return False
+    stopped = record.failure in STOPPED or record.phase is Phase.UNDO_FAILED
+    return stopped or plan.steps[record.index].required
+
+
+def _taking_back(plan: Plan, record: StepRecord, *, fresh: bool) -> Move | None:
+    if record.phase is Phase.UNDOING:
+        return Move(Step.RESTORE if fresh else Step.OBSERVE_UNDO, record.index)
+    if needs_undo(plan, record):
+        return Move(Step.UNDO, record.index, record.failure or Reason.VERIFY_FAILED)
+    return None
+
+
 def _backwards(plan: Plan, execution: Execution, failed: StepRecord, *, fresh: bool) -> Move:
     """After a failure: what was done is undone, last first; then people are told."""
+    keep = plan.steps[failed.index].on_failure is OnFailure.KEEP or failed.failure in STOPPED
     for record in reversed(execution.steps):
         if record.phase is Phase.UNDOING:
             return Move(Step.RESTORE if fresh else Step.OBSERVE_UNDO, record.index)
         if record.phase is Phase.UNDO_FAILED:
             return Move(Step.ESCALATE, record.index, Reason.UNDO_FAILED)
-        if needs_undo(plan, record):
+        if needs_undo(plan, record) and not keep:
             return Move(Step.UNDO, record.index, failed.failure or Reason.VERIFY_FAILED)
     undone = any(record.phase is Phase.UNDONE for record in execution.steps)
-    return Move(Step.ESCALATE, failed.index, Reason.UNDONE if undone else failed.failure or Reason.ACTION_FAILED)
+    whole = undone and not keep
+    return Move(Step.ESCALATE, failed.index, Reason.UNDONE if whole else failed.failure or Reason.ACTION_FAILED)
 
 
 def needs_undo(plan: Plan, record: StepRecord) -> bool:

@@ -62,7 +62,7 @@ LACKS_PLAN = frozenset(
 )
 """Why an incident went to a person without any plan: a better report may still bring one."""
 
-TAKEN_OVER = frozenset({Reason.REJECTED_BY_HUMAN, Reason.ATTEMPTS_EXHAUSTED})
+TAKEN_OVER = frozenset({Reason.REJECTED_BY_HUMAN, Reason.CANCELLED, Reason.ATTEMPTS_EXHAUSTED})
 """Escalations after which no model is asked any more: a person said no, or we gave up for good."""
 
 
@@ -128,6 +128,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     outcome: str = ""
     into: IncidentId | None = None
     reopened: int = 0
+    cancelled_by: str = ""
 
     @property
     def episodes(self) -> int:
@@ -190,6 +191,10 @@ def _changes(incident: Incident, event: ev.AnyEvent, at: datetime) -> dict[str, 
         case ev.ApprovalClosed():
             closed = _request(incident, outcome=event.outcome, decided_by=event.by, comment=event.comment)
             return {"approval": closed} | _state(State.PROPOSED, event)
+        case ev.ApprovalReminded():
+            return {"approval": _request(incident, reminded_at=at)}
+        case ev.CancelAsked():
+            return {"cancelled_by": event.by}
         case ev.ExecutionStarted():
             execution = Execution(id=event.execution, digest=event.digest, started_at=at)
             return {"execution": execution} | _state(State.ACTING, event)
@@ -327,8 +332,7 @@ def decide(incident: Incident) -> tuple[Next, ...]:
     if incident.approval is not None and incident.approval.outcome is None:
         better = incident.planned_report != incident.report
         replan = (Next(Work.PLAN, Reason.BETTER_REPORT),) if better else ()
-        awaiting = Next(Work.AWAIT, Reason.WAITING_FOR_PEOPLE, incident.approval.expires_at)
-        return (awaiting, *replan, *refining, *settling)
+        return (_awaiting(incident.approval), *replan, *refining, *settling)
     if incident.approval is not None and incident.approval.outcome is ApprovalOutcome.APPROVED:
         return (Next(Work.EXECUTE, Reason.PLAN_APPROVED),)
     if incident.plan is None or incident.planned_report != incident.report:
@@ -357,6 +361,13 @@ def _with_a_person(incident: Incident) -> tuple[Next, ...]:
     if incident.refine and incident.execution is None and incident.reason not in TAKEN_OVER:
         found.append(Next(Work.REFINE, Reason.MODEL_IS_THERE))
     return tuple(found)
+
+
+def _awaiting(asked: ApprovalRequest) -> Next:
+    """A question waits for its half time, and then for its end."""
+    if asked.reminded_at is None:
+        return Next(Work.AWAIT, Reason.HALF_TIME, asked.half_time)
+    return Next(Work.AWAIT, Reason.WAITING_FOR_PEOPLE, asked.expires_at)
 
 
 def _settling(incident: Incident) -> tuple[Next, ...]:

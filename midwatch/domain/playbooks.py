@@ -28,17 +28,30 @@ class VerdictKind(StrEnum):
     REFUSE = "refuse"
 
 
+class OnFailure(StrEnum):
+    """What becomes of a plan whose step failed: everything done is taken back, or kept for a person to look at."""
+
+    UNDO = "undo"
+    KEEP = "keep"
+
+
 class Check(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What must hold before or after a step: a named check, and for how long.
 
     ``name`` is one of :data:`CHECKS`. ``hold_s``: it must hold without a break for so many seconds. ``timeout_s``: it
-    must have held by then, counted from the act.
+    must have held by then, counted from the act. ``promql`` asks Prometheus for ``query``, in which ``$namespace``,
+    ``$name`` and ``$kind`` stand for the target; every value it gives must lie within ``at_least`` and ``at_most``.
     """
 
     name: str
     hold_s: float = 0.0
     timeout_s: float = 60.0
+    query: str = ""
+    at_least: float | None = None
+    at_most: float | None = None
 
+
+PROMQL = "promql"
 
 CHECKS = (
     "exists",
@@ -58,6 +71,7 @@ CHECKS = (
     "schedulable",
     "resumed",
     "suspended",
+    PROMQL,
 )
 
 
@@ -78,6 +92,7 @@ class PlanStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``params`` are the action's typed parameters. ``undo`` names the action that restores the captured before-state, or
     is empty where the act itself is harmless to leave (a restart). ``diff`` is the server's own dry-run, for people.
+    A step that is not ``required`` may fail: it is taken back, and the plan goes on.
     """
 
     action: str
@@ -89,6 +104,8 @@ class PlanStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     undo: str = ""
     summary: str = ""
     diff: str = ""
+    required: bool = True
+    on_failure: OnFailure = OnFailure.UNDO
 
 
 class BlastRadius(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -120,7 +137,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What policy says of a plan: run it, ask for it, or refuse it; with the rule's name and a sentence.
 
-    ``quorum`` distinct approvers are needed where it asks, ``confirm`` demands a second click by each.
+    ``quorum`` distinct approvers are needed where it asks, ``confirm`` demands a second click by each. ``ladder``:
+    who is asked, one rung after another, when nobody answers in time.
     """
 
     kind: VerdictKind
@@ -129,6 +147,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     quorum: int = 1
     confirm: bool = False
     approvers: tuple[str, ...] = ()
+    ladder: tuple[tuple[str, ...], ...] = ()
 
 
 def plan_digest(plan: Plan) -> PlanDigest:

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from midwatch.domain.actions import ACTIONS
+from midwatch.domain.brakes import Pause
 from midwatch.domain.playbooks import Plan, Risk, Verdict, VerdictKind
 from midwatch.domain.reasons import Reason
 from midwatch.domain.signals import Tier
@@ -15,14 +16,32 @@ from midwatch.domain.signals import Tier
 class Ceiling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The highest risk allowed in some namespaces, with or without an approval. The first ceiling that fits counts.
 
-    ``namespaces`` are shell patterns; ``""`` stands for cluster-wide objects such as nodes. ``alone`` tells whether
-    LOW may run there without asking. ``approvers`` take the place of the policy's own.
+    ``namespaces`` are shell patterns; ``""`` stands for cluster-wide objects such as nodes. ``environments`` are names
+    from the policy's ``environments``; left out: all. ``alone`` tells whether LOW may run there without asking.
+    ``approvers`` take the place of the policy's own.
     """
 
-    namespaces: tuple[str, ...]
     risk: Risk
+    namespaces: tuple[str, ...] = ("*",)
+    environments: tuple[str, ...] = ()
     alone: bool = True
     approvers: tuple[str, ...] = ()
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What belongs to an environment: clusters and namespaces by shell patterns; both must fit.
+
+    Never told by a label of an alert: those may only lower authority.
+    """
+
+    clusters: tuple[str, ...] = ("*",)
+    namespaces: tuple[str, ...] = ("*",)
+
+
+class Rung(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who is asked next when nobody answered in time. Names as in ``approvers``."""
+
+    approvers: tuple[str, ...]
 
 
 class Freeze(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,6 +59,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ``approvers`` are ``user:name``, ``channel:id`` or ``@group``; empty: anyone with the role approver.
     ``circuit_failures`` failed or undone executions within ``circuit_window_s`` seconds open the breaker: everything is
     refused until the oldest of them is that old. ``human_edit_s``: how long after a person's edit Midwatch stands down.
+    ``environments`` are looked through in their order, the first that fits counts. ``ladder``: who is asked, one rung
+    after another, when nobody answered in time.
     """
 
     escalate_threshold: float = 0.7
@@ -56,13 +77,16 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     human_edit_s: float = 300.0
     cooldown_s: float = 60.0
     frozen: bool = False
+    environments: dict[str, Environment] = {}
+    ladder: tuple[Rung, ...] = ()
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What is known about the incident and the last hours, none of it from a model's prose.
 
     ``since`` is when the incident opened: a person's edit before it may be the cause, one after it is a person at
-    work. ``acted_at`` and ``failed_at`` are the instants of recent executions, and of those that failed.
+    work. ``acted_at`` and ``failed_at`` are the instants of recent executions, and of those that failed. ``pauses``
+    are those that people called and that hold now.
     """
 
     tier: Tier
@@ -70,6 +94,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime | None = None
     acted_at: tuple[datetime, ...] = ()
     failed_at: tuple[datetime, ...] = ()
+    cluster: str = ""
+    pauses: tuple[Pause, ...] = ()
 
 
 def faults(policy: Policy) -> Iterator[tuple[str, str]]:
@@ -88,12 +114,31 @@ def faults(policy: Policy) -> Iterator[tuple[str, str]]:
         elif freeze.end <= freeze.start:
             yield f"$.freezes[{number}]", f"freeze {freeze.name!r} ends before it starts"
     for number, ceiling in enumerate(policy.ceilings):
-        earlier = [pattern for other in policy.ceilings[:number] for pattern in other.namespaces]
-        hidden = [name for name in ceiling.namespaces if any(fnmatchcase(name, pattern) for pattern in earlier)]
+        earlier = [other for other in policy.ceilings[:number] if _everywhere(other, ceiling)]
+        patterns = [pattern for other in earlier for pattern in other.namespaces]
+        hidden = [name for name in ceiling.namespaces if any(fnmatchcase(name, pattern) for pattern in patterns)]
         if hidden:
             yield f"$.ceilings[{number}]", f"{', '.join(hidden)} is taken by an earlier ceiling already"
+        for name in ceiling.environments:
+            if name not in policy.environments:
+                known = ", ".join(policy.environments) or "none"
+                yield f"$.ceilings[{number}].environments", f"unknown environment {name!r} (there are: {known})"
         yield from ((f"$.ceilings[{number}].approvers", said) for said in _group_faults(policy, ceiling.approvers))
     yield from (("$.approvers", said) for said in _group_faults(policy, policy.approvers))
+    for number, rung in enumerate(policy.ladder):
+        if not rung.approvers:
+            yield f"$.ladder[{number}]", "a rung names at least one approver or group"
+        yield from ((f"$.ladder[{number}].approvers", said) for said in _group_faults(policy, rung.approvers))
+    for name, members in policy.groups.items():
+        if wrong := [member for member in members if member.startswith("@") or ":" not in member]:
+            yield f"$.groups.{name}", f"{', '.join(wrong)}: members are written channel:id"
+
+
+def _everywhere(earlier: Ceiling, later: Ceiling) -> bool:
+    """Whether the earlier ceiling counts in every environment that the later one is for."""
+    return not earlier.environments or (
+        bool(later.environments) and set(later.environments) <= set(earlier.environments)
+    )
 
 
 def _group_faults(policy: Policy, names: tuple[str, ...]) -> Iterator[str]:
@@ -110,14 +155,21 @@ def decide(plan: Plan, policy: Policy, context: Context, now: datetime) -> Verdi
     if refusal is not None:
         return refusal
     namespaces = _namespaces(plan)
-    ceilings = [ceiling for ceiling in (_ceiling(policy, name) for name in namespaces) if ceiling is not None]
+    found = (_ceiling(policy, name, context.cluster) for name in namespaces)
+    ceilings = [ceiling for ceiling in found if ceiling is not None]
     approvers = _approvers(policy, ceilings)
     high = plan.risk is Risk.HIGH
     quorum = 2 if high and len(approvers) >= 2 else 1
 
     def ask(rule: Reason, sentence: str) -> Verdict:
         return Verdict(
-            kind=VerdictKind.ASK, rule=rule, sentence=sentence, quorum=quorum, confirm=high, approvers=approvers
+            kind=VerdictKind.ASK,
+            rule=rule,
+            sentence=sentence,
+            quorum=quorum,
+            confirm=high,
+            approvers=approvers,
+            ladder=tuple(_people(policy, rung.approvers) for rung in policy.ladder),
         )
 
     if plan.risk is not Risk.LOW:
@@ -153,6 +205,9 @@ def _refusals(plan: Plan, policy: Policy, context: Context, now: datetime) -> It
     if policy.frozen:
         yield Reason.FROZEN, "All actions are paused by policy (frozen: true)."
     namespaces = _namespaces(plan)
+    for pause in context.pauses:
+        if pause.holds(now) and any(pause.covers(name) for name in namespaces):
+            yield Reason.FROZEN, pause.sentence
     for freeze in policy.freezes:
         if freeze.start <= now < freeze.end and any(_fits(name, freeze.namespaces) for name in namespaces):
             yield Reason.FROZEN, f"Freeze {freeze.name!r} lasts until {freeze.end:%Y-%m-%d %H:%M} UTC."
@@ -163,9 +218,10 @@ def _refusals(plan: Plan, policy: Policy, context: Context, now: datetime) -> It
         if _fits(step.target.ref.path, policy.protected_objects):
             yield Reason.PROTECTED_NAMESPACE, f"{step.target.ref} is protected: Midwatch does not change it."
     for name in namespaces:
-        ceiling = _ceiling(policy, name)
+        ceiling = _ceiling(policy, name, context.cluster)
         if ceiling is not None and plan.risk.rank > ceiling.risk.rank:
             where = f"namespace {name}" if name else "cluster-wide objects"
+            where += f" in {environment}" if (environment := environment_of(policy, name, context.cluster)) else ""
             yield Reason.ABOVE_RISK_CEILING, f"{plan.risk} risk is above the ceiling {ceiling.risk} of {where}."
     declared = [step for step in plan.steps if ACTIONS[step.action].declared]
     if plan.blast.gitops_owner and declared:
@@ -194,13 +250,29 @@ def _fits(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _ceiling(policy: Policy, namespace: str) -> Ceiling | None:
-    return next((ceiling for ceiling in policy.ceilings if _fits(namespace, ceiling.namespaces)), None)
+def environment_of(policy: Policy, namespace: str, cluster: str) -> str:
+    """The environment that a namespace of a cluster belongs to, empty where the policy names none."""
+    for name, scope in policy.environments.items():
+        if _fits(namespace, scope.namespaces) and _fits(cluster, scope.clusters):
+            return name
+    return ""
+
+
+def _ceiling(policy: Policy, namespace: str, cluster: str) -> Ceiling | None:
+    environment = environment_of(policy, namespace, cluster)
+    for ceiling in policy.ceilings:
+        if _fits(namespace, ceiling.namespaces) and (not ceiling.environments or environment in ceiling.environments):
+            return ceiling
+    return None
 
 
 def _approvers(policy: Policy, ceilings: list[Ceiling]) -> tuple[str, ...]:
     """Who may approve, groups expanded: those of the ceilings where they name any, else the policy's."""
-    named = [name for ceiling in ceilings for name in ceiling.approvers] or list(policy.approvers)
+    named = [name for ceiling in ceilings for name in ceiling.approvers]
+    return _people(policy, tuple(named) or policy.approvers)
+
+
+def _people(policy: Policy, named: tuple[str, ...]) -> tuple[str, ...]:
     people: list[str] = []
     for name in named:
         people += policy.groups[name[1:]] if name.startswith("@") else (name,)

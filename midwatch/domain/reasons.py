@@ -72,6 +72,8 @@ class Reason(StrEnum):
     CIRCUIT_OPEN = "circuit-open"
     GITOPS_OWNED = "gitops-owned"
     HUMAN_EDIT_RECENT = "human-edit-recent"
+    SHADOW = "shadow"
+    CHECKLIST = "checklist"
     # approvals
     NOT_ASKED_YET = "not-asked-yet"
     WAITING_FOR_PEOPLE = "waiting-for-people"
@@ -82,6 +84,8 @@ class Reason(StrEnum):
     APPROVAL_EXPIRED = "approval-expired"
     TARGET_CHANGED = "target-changed"
     SIGNALS_CLEARED = "signals-cleared"
+    HALF_TIME = "half-time"
+    NEXT_RUNG = "next-rung"
     # execution
     PLAN_ALLOWED = "plan-allowed"
     PLAN_APPROVED = "plan-approved"
@@ -98,6 +102,7 @@ class Reason(StrEnum):
     OUTCOME_UNKNOWN = "outcome-unknown"
     RESOURCE_BUSY = "resource-busy"
     ALL_STEPS_VERIFIED = "all-steps-verified"
+    CANCELLED = "cancelled"
     # closing
     ATTEMPTS_EXHAUSTED = "attempts-exhausted"
     SETTLING = "settling"

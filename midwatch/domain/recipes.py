@@ -1,5 +1,6 @@
 """Playbooks as written: steps with typed parameters, checks and undo, and what makes one of them unsound."""
 
+import re
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import TypeAlias
@@ -8,10 +9,15 @@ import msgspec
 
 from midwatch.domain.actions import ACTIONS, RESTORE
 from midwatch.domain.observed import Observed
-from midwatch.domain.playbooks import CHECKS, Check, Risk
+from midwatch.domain.playbooks import CHECKS, PROMQL, Check, OnFailure, Risk
 
 LIVE = ("failing_container", "memory_limit", "memory_request", "cpu_limit", "previous_revision", "replicas")
 """What a step may take from the live object itself; see :func:`midwatch.domain.compiling.live_value`."""
+
+
+PLACES = ("namespace", "name", "kind")
+"""What a PromQL query may take from the target, written with a dollar sign."""
+_PLACE = re.compile(r"\$(\w+)")
 
 
 class Kind(StrEnum):
@@ -50,7 +56,11 @@ Value: TypeAlias = str | int | Taken
 
 
 class RecipeStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One step. ``no_undo`` says why a step without undo may be left as it is."""
+    """One step. ``no_undo`` says why a step without undo may be left as it is.
+
+    A step that is not ``required`` may fail without ending the plan. ``on_failure``: ``undo`` takes back everything
+    the plan did, ``keep`` leaves it for a person.
+    """
 
     action: str
     risk: Risk
@@ -59,6 +69,8 @@ class RecipeStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     verify: tuple[Check, ...]
     undo: str = ""
     no_undo: str = ""
+    required: bool = True
+    on_failure: OnFailure = OnFailure.UNDO
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,6 +124,8 @@ def faults(playbook: Playbook) -> Iterator[tuple[str, str]]:
     for name, parameter in playbook.parameters.items():
         if parameter.type in (Kind.NUMBER, Kind.INTEGER, Kind.QUANTITY) and parameter.maximum is None:
             yield f"$.parameters.{name}", f"parameter {name!r} has no maximum: say how far it may go"
+    if playbook.steps and not any(step.required for step in playbook.steps):
+        yield "$.steps", "at least one step is required: else nothing would have to help"
     kinds: set[str] | None = None
     for number, step in enumerate(playbook.steps):
         where = f"$.steps[{number}]"
@@ -135,6 +149,8 @@ def _step_faults(step: RecipeStep, playbook: Playbook) -> Iterator[tuple[str, st
         yield ".undo", f"{step.action} leaves nothing to restore: leave undo out and say why in no_undo"
     if step.risk is Risk.HIGH and not step.undo:
         yield ".risk", "a step of HIGH risk needs an undo"
+    if step.on_failure is OnFailure.KEEP and step.risk is Risk.HIGH:
+        yield ".on_failure", "what a step of HIGH risk did is taken back when it fails"
     if not step.undo and not step.no_undo:
         yield "", "a step without undo says why in no_undo"
     if not step.verify:
@@ -143,6 +159,7 @@ def _step_faults(step: RecipeStep, playbook: Playbook) -> Iterator[tuple[str, st
         for position, check in enumerate(checks):
             if check.name not in CHECKS:
                 yield f".{part}[{position}].name", f"unknown check {check.name!r}; known are {', '.join(CHECKS)}"
+            yield from ((f".{part}[{position}]", said) for said in _check_faults(check))
             if not 0 <= check.hold_s <= check.timeout_s <= 3600:
                 yield f".{part}[{position}]", "0 <= hold_s <= timeout_s <= 3600 must hold"
     for name in sorted(set(action.required) - set(step.params)):
@@ -154,6 +171,18 @@ def _step_faults(step: RecipeStep, playbook: Playbook) -> Iterator[tuple[str, st
             yield from ((f".params.{name}", said) for said in _taken_faults(value, playbook))
         elif not isinstance(value, action.params[name]):
             yield f".params.{name}", f"{name!r} must be of type {action.params[name].__name__}"
+
+
+def _check_faults(check: Check) -> Iterator[str]:
+    bounds = [bound for bound in (check.at_least, check.at_most) if bound is not None]
+    if check.name != PROMQL:
+        if check.query or bounds:
+            yield f"query, at_least and at_most belong to {PROMQL}, not to {check.name}"
+        return
+    if not check.query or not bounds:
+        yield f"{PROMQL} needs a query, and at_least or at_most"
+    if unknown := sorted(set(_PLACE.findall(check.query)) - set(PLACES)):
+        yield f"nothing is called ${unknown[0]} in a query; there are {', '.join(f'${name}' for name in PLACES)}"
 
 
 def _taken_faults(value: Taken, playbook: Playbook) -> Iterator[str]:

@@ -9,6 +9,7 @@ from midwatch.domain import events as ev
 from midwatch.domain.errors import Invalid
 from midwatch.domain.ids import ExecutionId, PlanDigest
 from midwatch.domain.reasons import Reason
+from midwatch.domain.regressions import Baseline
 
 
 class Phase(StrEnum):
@@ -37,6 +38,7 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     undo_key: str = ""
     failure: Reason | None = None
     detail: str = ""
+    baseline: Baseline | None = None
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -54,7 +56,12 @@ def advance(execution: Execution, event: ev.AnyEvent, at: datetime) -> Execution
     match event:
         case ev.StepStarted():
             record = StepRecord(
-                index=event.index, phase=Phase.STARTED, key=event.key, before=event.before, generation=event.generation
+                index=event.index,
+                phase=Phase.STARTED,
+                key=event.key,
+                before=event.before,
+                generation=event.generation,
+                baseline=event.baseline,
             )
             return _with(execution, record)
         case ev.StepActed():

@@ -103,16 +103,21 @@ class Approvals:
         return len(judged)
 
     async def expire(self, claim: Claim) -> Incident:
-        """Close a question that nobody answered in time. Clicks that came in time are judged first."""
+        """Remind at half time; close a question that nobody answered in time, and ask the next rung of the ladder.
+
+        Clicks that came in time are judged first.
+        """
         with contextlib.suppress(Transient):  # what cannot be judged now does not approve: it expires
             await self.drain()
         incident = await self._journal.read(claim.incident)
         while (request := incident.approval) is not None and request.outcome is None:
             now = self._clock.now()
-            if now < request.expires_at:
+            if now >= request.expires_at:
+                events = self._unanswered(incident, request, now)
+            elif now >= request.half_time and request.reminded_at is None:
+                events = [ev.ApprovalReminded(reason=Reason.HALF_TIME, approval=request.id)]
+            else:
                 return incident
-            sentence = f"Nobody decided within {_minutes(request.expires_at - request.requested_at)}."
-            events = _closing(request, ApprovalOutcome.EXPIRED, Reason.APPROVAL_EXPIRED, self._by, sentence)
             try:
                 return await self._journal.append(incident, events, at=now, by=self._by, claim=claim)
             except Conflict as error:
@@ -120,6 +125,35 @@ class Approvals:
                     raise
                 incident = await self._journal.read(incident.id)
         return incident
+
+    def _unanswered(self, incident: Incident, request: ApprovalRequest, now: datetime) -> Sequence[ev.AnyEvent]:
+        """The end of a question, and the same one to the next rung in the same append, or a person takes over."""
+        sentence = f"Nobody decided within {_minutes(request.expires_at - request.requested_at)}."
+        ladder = incident.verdict.ladder if incident.verdict else ()
+        if request.rung >= len(ladder):
+            return _closing(request, ApprovalOutcome.EXPIRED, Reason.APPROVAL_EXPIRED, self._by, sentence)
+        higher = ladder[request.rung]
+        # Who was asked before may still answer: they may only have been slow. Nobody named meant: anyone.
+        approvers = tuple(dict.fromkeys((*request.approvers, *higher))) if request.approvers else ()
+        asked = ApprovalRequest(
+            id=ApprovalId(self._ids.new()),
+            digest=request.digest,
+            requested_at=now,
+            expires_at=now + self._timeout,
+            quorum=2 if request.confirm and len(approvers) >= 2 else request.quorum,
+            confirm=request.confirm,
+            approvers=approvers,
+            rung=request.rung + 1,
+            called=higher,
+        )
+        closed = ev.ApprovalClosed(
+            reason=Reason.APPROVAL_EXPIRED,
+            approval=request.id,
+            outcome=ApprovalOutcome.EXPIRED,
+            by=self._by,
+            comment=f"{sentence} Asked next: {', '.join(higher)}.",
+        )
+        return [closed, ev.ApprovalRequested(reason=Reason.NEXT_RUNG, request=asked)]
 
     async def _judge(self, click: Click) -> Decision:
         for _ in range(_TRIES):

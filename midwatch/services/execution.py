@@ -1,16 +1,16 @@
 """Execution: precheck, act, verify, keep or undo; every move journalled, nothing done twice."""
 
 import logging
-from collections.abc import Sequence
 from datetime import timedelta
 
 import msgspec
 
 from midwatch.domain import events as ev
-from midwatch.domain.actions import ACTIONS, RESTORE
-from midwatch.domain.checks import Patience, Result, Scene, Standing, evaluate, verify
+from midwatch.domain.actions import ACTIONS, RESTORE, WORKLOADS
+from midwatch.domain.checks import Patience, Scene, Standing
 from midwatch.domain.errors import ClaimLost, Conflict, Invalid, NotFound, Permanent, Refused, Transient
 from midwatch.domain.execution import (
+    STOPPED,
     Move,
     Step,
     expected_generation,
@@ -26,24 +26,25 @@ from midwatch.domain.ids import ExecutionId
 from midwatch.domain.incidents import Incident, Work, decide
 from midwatch.domain.observed import Observed
 from midwatch.domain.playbooks import Check, PlanStep, plan_digest
-from midwatch.domain.policy import Context, refuse
 from midwatch.domain.reasons import Reason
+from midwatch.domain.regressions import Baseline, baseline_of
 from midwatch.domain.runs import Execution as Run
 from midwatch.domain.runs import StepRecord
 from midwatch.services.approvals import changed_since
-from midwatch.services.effects import ActionCall, ActionRunner, Effect, LiveObjects, Outcome
+from midwatch.services.brakes import Brakes, PolicySource
+from midwatch.services.checking import Checking
+from midwatch.services.effects import ActionCall, ActionRunner, Effect, LiveObjects
 from midwatch.services.freeing import Freeing
 from midwatch.services.holding import HeldClaim, Later, Pace
-from midwatch.services.planning import PolicySource
+from midwatch.services.outcomes import pass_on_lost, taken_effect, why
 from midwatch.services.ports import Claim, Journal, Lease, Leases, LeaseState, WorkQueue
 from midwatch.services.runtime import Clock, Ids
+from midwatch.services.verifying import Verifying
 
 log = logging.getLogger(__name__)
 
 _DOUBTS = 4
 """How often one run tries an act whose answer was lost, before it gives the claim back for a while."""
-_BLIND_LOOKS = 15
-"""Looks in a row that may fail while verifying, before the claim is given back for a while."""
 _BUSY_S = 2.0
 """How soon to ask again for an object that another incident works on."""
 _GIVE_UP = timedelta(minutes=30)
@@ -65,12 +66,15 @@ class Execution:
         ids: Ids,
         *,
         by: str,
+        brakes: Brakes,
+        checking: Checking | None = None,
         pace: Pace | None = None,
     ) -> None:
         self._journal, self._work, self._leases = journal, work, leases
         self._freeing = Freeing(journal, leases, policy, clock)
         self._runner, self._live, self._policy = runner, live, policy
         self._clock, self._ids, self._by, self._pace = clock, ids, by, pace or Pace()
+        self._brakes, self._checking = brakes, checking or Checking()
 
     async def run(self, claim: Claim) -> Incident:
         """Move on until the plan is verified, undone or in a person's hands, or must wait.
@@ -127,9 +131,9 @@ class Execution:
             case Step.OBSERVE_UNDO:
                 return await self._observe_undo(incident, move.index, held)
             case Step.SUCCEED:
-                return await self._write(incident, held, ev.Resolved(reason=move.reason, detail=told(incident))), False
+                return await self._end(incident, held, ev.Resolved(reason=move.reason, detail=told(incident))), False
             case Step.ESCALATE:
-                return await self._write(incident, held, ev.Escalated(reason=move.reason, detail=told(incident))), False
+                return await self._end(incident, held, ev.Escalated(reason=move.reason, detail=told(incident))), False
 
     # before anything is done
 
@@ -143,11 +147,14 @@ class Execution:
                 raise Invalid(f"{incident.id}: a plan without a digest")
             reason = Reason.PLAN_APPROVED if incident.approval else Reason.PLAN_ALLOWED
             events = [ev.ExecutionStarted(reason=reason, execution=execution, digest=digest)]
+        began = any(isinstance(event, ev.ExecutionStarted) for event in events)
         try:
             return await self._journal.append(incident, events, at=self._clock.now(), by=self._by, claim=held.claim)
         except ClaimLost:
-            raise
+            raise  # whoever has the claim now counts under the same key
         except Conflict:
+            if began:
+                await self._brakes.withdrawn(incident)
             return await self._journal.read(incident.id)  # a signal came or went: look at everything again
 
     async def _objections(self, incident: Incident) -> list[ev.AnyEvent]:
@@ -162,9 +169,7 @@ class Execution:
             return voided(incident, Reason.SIGNALS_CLEARED, calm) or [stood_down(plan, calm)]
         if changed := await changed_since(plan, self._live):
             return voided(incident, Reason.TARGET_CHANGED, f"Not carried out: {changed}.")
-        confidence = incident.report.confidence if incident.report else 0.0
-        context = Context(tier=incident.tier, confidence=confidence, since=incident.opened_at)
-        if (no := refuse(plan, self._policy.current(), context, self._clock.now())) is not None:
+        if (no := await self._brakes.admit(incident)) is not None:
             return voided(incident, Reason(no.rule), no.sentence)
         return []
 
@@ -174,19 +179,29 @@ class Execution:
         generation = expected_generation(incident, index)
         target = msgspec.structs.replace(step.target, generation=generation)
         call = msgspec.structs.replace(ActionCall.of(step, key), generation=generation)
+        if paused := await self._brakes.paused(step.target.ref.namespace):
+            return await self._fail(incident, held, index, Reason.FROZEN, paused)
         try:
             seen = await held.during(self._live.observe(step.target.ref))
-            for check in (Check("unchanged"), *step.precheck):
-                result = evaluate(check, Scene(target, seen, len(incident.active)))
+            checks = (Check("unchanged"), *step.precheck)
+            scene = Scene(target, seen, len(incident.active))
+            results = await held.during(self._checking.results(checks, scene, self._clock.now()))
+            for check, result in zip(checks, results, strict=True):
                 if result.standing is not Standing.HOLDING:
                     reason = Reason.TARGET_CHANGED if check.name == "unchanged" else Reason.PRECHECK_FAILED
                     return await self._fail(incident, held, index, reason, result.sentence)
             rehearsed = await held.during(self._runner.rehearse(call))
         except (Refused, NotFound, Conflict, Permanent) as error:
-            _pass_on_lost(error)
-            return await self._fail(incident, held, index, _why(error), str(error))
+            pass_on_lost(error)
+            return await self._fail(incident, held, index, why(error), str(error))
+        guarded = seen is not None and seen.ref.kind in WORKLOADS
         started = ev.StepStarted(
-            reason=Reason.PRECHECK_PASSED, index=index, key=key, before=rehearsed.before, generation=generation
+            reason=Reason.PRECHECK_PASSED,
+            index=index,
+            key=key,
+            before=rehearsed.before,
+            generation=generation,
+            baseline=baseline_of(seen) if seen is not None and guarded else Baseline(),
         )
         return await self._write(incident, held, started)
 
@@ -194,14 +209,16 @@ class Execution:
 
     async def _act(self, incident: Incident, index: int, held: HeldClaim) -> Incident:
         step, record = _step(incident, index), _record(incident, index)
+        if paused := await self._brakes.paused(step.target.ref.namespace):
+            return await self._fail(incident, held, index, Reason.FROZEN, paused)
         call = msgspec.structs.replace(ActionCall.of(step, record.key), generation=record.generation)
         try:
             outcome = await held.during(self._runner.act(call))
         except (Refused, NotFound, Conflict, Permanent) as error:
-            _pass_on_lost(error)
+            pass_on_lost(error)
             acted = await held.during(self._done_by(step, record.key))
-            return await self._fail(incident, held, index, _why(error), str(error), acted=acted)
-        return await self._write(incident, held, _acted(index, outcome))
+            return await self._fail(incident, held, index, why(error), str(error), acted=acted)
+        return await self._write(incident, held, taken_effect(index, outcome))
 
     async def _done_by(self, step: PlanStep, key: str) -> Observed | None:
         """The target, where it bears this key although the act was answered with an error."""
@@ -242,23 +259,10 @@ class Execution:
 
     async def _verify(self, incident: Incident, index: int, held: HeldClaim) -> Incident:
         step, record = _step(incident, index), _record(incident, index)
-        patience, blind = Patience(), 0
-        acted_at = record.acted_at or self._clock.now()
+        patience, verifying = Patience(), Verifying(self._journal, self._live, self._checking, self._clock)
         while True:
             await self._hold_resources(incident, held)
-            try:
-                seen = await held.during(self._live.observe(step.target.ref))
-                incident = await self._journal.read(incident.id)
-                blind = 0
-            except (Transient, Refused) as error:
-                blind += 1
-                if blind >= _BLIND_LOOKS:
-                    raise Later(10.0, f"cannot verify: {error}") from error
-                await self._clock.sleep(self._pace.poll_s)
-                continue
-            scene = Scene(step.target, seen, len(incident.active))
-            results: Sequence[Result] = [evaluate(check, scene) for check in step.verify]
-            look = verify(step.verify, results, patience, acted_at=acted_at, now=self._clock.now())
+            incident, look = await verifying.look(incident, step, record, patience, held)
             patience = look.patience
             if look.standing is Standing.HOLDING:
                 passed = ev.StepVerified(reason=Reason.VERIFY_PASSED, index=index, detail=look.sentence)
@@ -281,7 +285,7 @@ class Execution:
         try:
             outcome = await held.during(self._runner.act(call))
         except (Refused, NotFound, Conflict, Permanent) as error:
-            _pass_on_lost(error)
+            pass_on_lost(error)
             failed = ev.UndoFailed(reason=Reason.UNDO_FAILED, index=index, detail=str(error))
             return await self._write(incident, held, failed)
         again = outcome.effect is Effect.ALREADY_APPLIED
@@ -336,7 +340,13 @@ class Execution:
 
     async def _hand_over(self, incident: Incident, held: HeldClaim, move: Move, error: Transient) -> Incident:
         detail = f"{move.step} of step {move.index + 1} could not be completed: {error.message}. {told(incident)}"
-        return await self._write(incident, held, ev.Escalated(reason=Reason.ATTEMPTS_EXHAUSTED, detail=detail))
+        return await self._end(incident, held, ev.Escalated(reason=Reason.ATTEMPTS_EXHAUSTED, detail=detail))
+
+    async def _end(self, incident: Incident, held: HeldClaim, event: ev.Resolved | ev.Escalated) -> Incident:
+        """The last entry. How it ended is counted first: a crash in between counts it again, to the same effect."""
+        stopped = event.reason in STOPPED
+        await self._brakes.ended(incident, failed=isinstance(event, ev.Escalated) and not stopped)
+        return await self._write(incident, held, event)
 
     async def _hold_resources(self, incident: Incident, held: HeldClaim) -> None:
         """Every target is this incident's alone while it works on it. Raises ``Later`` where it is not free."""
@@ -368,31 +378,3 @@ def _record(incident: Incident, index: int) -> StepRecord:
     if record is None:
         raise Invalid(f"{incident.id}: step {index} has not begun")
     return record
-
-
-def _acted(index: int, outcome: Outcome) -> ev.StepActed:
-    again = outcome.effect is Effect.ALREADY_APPLIED
-    return ev.StepActed(
-        reason=Reason.FOUND_APPLIED if again else Reason.APPLIED,
-        index=index,
-        detail="" if again else outcome.after,
-        generation=outcome.generation,
-    )
-
-
-def _why(error: Refused | NotFound | Conflict | Permanent) -> Reason:
-    match error:
-        case Refused():
-            return Reason(error.reason)
-        case NotFound():
-            return Reason.TARGET_GONE
-        case Conflict():
-            return Reason.TARGET_CHANGED
-        case _:
-            return Reason.ACTION_FAILED
-
-
-def _pass_on_lost(error: Exception) -> None:
-    """A lost claim is a ``Conflict`` too, but not about the object: it goes up."""
-    if isinstance(error, ClaimLost):
-        raise error

@@ -6,7 +6,7 @@ from datetime import timedelta
 from midwatch.domain.errors import NotFound
 from midwatch.domain.execution import resources
 from midwatch.domain.incidents import Incident
-from midwatch.services.planning import PolicySource
+from midwatch.services.brakes import PolicySource
 from midwatch.services.ports import Journal, Leases
 from midwatch.services.runtime import Clock
 

@@ -1,29 +1,28 @@
 """Planning: from a report to a plan that is resolved, rehearsed and judged by policy, or to a person."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from typing import Protocol
 
 import msgspec
 
 from midwatch.domain import events as ev
 from midwatch.domain.approvals import ApprovalOutcome
-from midwatch.domain.checks import Scene, Standing, evaluate
+from midwatch.domain.checks import Scene, Standing
 from midwatch.domain.compiling import compile_plan
 from midwatch.domain.errors import Conflict, NotFound, Permanent, Refused
 from midwatch.domain.incidents import Incident, State, replannable
 from midwatch.domain.observed import Observed
-from midwatch.domain.playbooks import Plan, PlanStep, VerdictKind, plan_digest
-from midwatch.domain.policy import Context, Policy, decide
+from midwatch.domain.playbooks import PROMQL, Plan, PlanStep, VerdictKind, plan_digest
+from midwatch.domain.policy import decide
 from midwatch.domain.reasons import Reason
 from midwatch.domain.recipes import Playbook
 from midwatch.domain.refs import ObjectRef
-from midwatch.domain.signals import Tier
+from midwatch.services.brakes import Brakes, PolicySource
+from midwatch.services.checking import Checking
 from midwatch.services.effects import ActionCall, LiveObjects, Rehearsal
-from midwatch.services.ports import Claim, IncidentSummary, Journal
+from midwatch.services.ports import Claim, Journal
 from midwatch.services.runtime import Clock
 
-_FAILED = (Reason.UNDONE, Reason.UNDO_FAILED, Reason.VERIFY_FAILED, Reason.ACTION_FAILED, Reason.OUTCOME_UNKNOWN)
 _TRIES = 20
 _LOOKS = 10
 """How many of an incident's own objects are looked at for the target of a plan: a storm has hundreds."""
@@ -39,12 +38,6 @@ class Catalogue(Protocol):
         ...
 
 
-class PolicySource(Protocol):
-    """The policy in force."""
-
-    def current(self) -> Policy: ...
-
-
 class Planning:
     """Makes one plan for one incident. Everything that stops it is journalled and handed to a person."""
 
@@ -58,7 +51,10 @@ class Planning:
         clock: Clock,
         *,
         by: str,
+        brakes: Brakes,
+        checking: Checking | None = None,
     ) -> None:
+        self._brakes, self._checking = brakes, checking or Checking()
         self._journal, self._catalogue, self._policy = journal, catalogue, policy
         self._live, self._rehearsal, self._clock, self._by = live, rehearsal, clock, by
 
@@ -89,8 +85,11 @@ class Planning:
         parameters = report.parameters if report.playbook == playbook.id else {}
         plan = compile_plan(playbook, seen, parameters)
         for step in plan.steps:
-            for check in step.precheck:
-                result = evaluate(check, Scene(step.target, seen, len(incident.active)))
+            if not self._checking.measures and any(check.name == PROMQL for check in (*step.precheck, *step.verify)):
+                said = f"{playbook.title} is proven by PromQL, and no Prometheus is configured."
+                raise Refused(Reason.PRECHECK_FAILED, said)
+            scene = Scene(step.target, seen, len(incident.active))
+            for result in await self._checking.results(step.precheck, scene, self._clock.now()):
                 if result.standing is not Standing.HOLDING:
                     raise Refused(Reason.PRECHECK_FAILED, f"{playbook.title} does not fit: {result.sentence}.")
         steps = [await self._rehearsed(incident, number, step) for number, step in enumerate(plan.steps)]
@@ -108,7 +107,7 @@ class Planning:
         if asking and digest == incident.digest:  # the card that people look at says just this
             known = incident.planned_report == incident.report
             return () if known else (ev.PlanKept(reason=Reason.PLAN_UNCHANGED),)
-        verdict = decide(plan, self._policy.current(), await self._context(incident), self._clock.now())
+        verdict = decide(plan, self._policy.current(), await self._brakes.context(incident), self._clock.now())
         proposed: ev.AnyEvent = ev.PlanProposed(
             reason=Reason.PLAN_SUPERSEDED if incident.plan else Reason.PLAYBOOK_COMPILED,
             plan=plan,
@@ -187,18 +186,6 @@ class Planning:
             raise Refused(Reason.PRECHECK_FAILED, f"The API server would not accept it: {error}.") from error
         return msgspec.structs.replace(step, diff=outcome.diff)
 
-    async def _context(self, incident: Incident) -> Context:
-        acted, failed = history(await self._journal.recent(limit=200), self._clock.now())
-        # Nothing runs alone beside a person who was told to take over.
-        told = incident.state is State.ESCALATED and incident.tier is Tier.AUTONOMOUS
-        return Context(
-            tier=Tier.SUPERVISED if told else incident.tier,
-            confidence=incident.report.confidence if incident.report else 0.0,
-            since=incident.opened_at,
-            acted_at=acted,
-            failed_at=failed,
-        )
-
 
 def plannable(incident: Incident) -> bool:
     """Whether a plan may still be made or replaced: never one that is approved, acting or over."""
@@ -209,17 +196,6 @@ def plannable(incident: Incident) -> bool:
     if incident.state.final:
         return False
     return incident.approval is None or incident.approval.outcome in (None, ApprovalOutcome.VOID)
-
-
-def history(summaries: Sequence[IncidentSummary], now: datetime) -> tuple[tuple[datetime, ...], tuple[datetime, ...]]:
-    """When Midwatch acted within the last day, and when it failed, told by the last reason of each incident."""
-    recent = [item for item in summaries if now - item.updated_at < timedelta(days=1)]
-    failed = tuple(item.updated_at for item in recent if item.reason in _FAILED)
-    moving = (State.ACTING, State.VERIFYING)
-    acted = tuple(
-        item.updated_at for item in recent if item.state in moving or item.reason is Reason.ALL_STEPS_VERIFIED
-    )
-    return (*acted, *failed), failed
 
 
 def _missing(incident: Incident, reason: Reason, detail: str) -> Sequence[ev.AnyEvent]:

@@ -1,7 +1,7 @@
 """A cluster of one deployment that a test holds in its hand: it acts, rolls out, and counts what was done to it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -58,6 +58,8 @@ class FakeCluster:
         self.mutations: list[tuple[str, str]] = []
         self.on_call: Callable[[str], None] = lambda _: None
         """Called before and after everything, with what it is; may raise."""
+        self.after_act: Callable[[], Awaitable[None]] | None = None
+        """Awaited when an act has taken effect."""
 
     @property
     def memory(self) -> str:
@@ -82,6 +84,8 @@ class FakeCluster:
         self.on_call("before act")
         outcome = self._act(call)
         self.on_call("after act")
+        if self.after_act is not None:
+            await self.after_act()
         return outcome
 
     def edited(self) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
+import msgspec
+
 from midwatch.domain import events as ev
 from midwatch.domain.approvals import ApprovalOutcome, Choice, Vote
 from midwatch.domain.dialogue import AssistantTurn, ModelReply, StopReason, Usage
@@ -143,6 +145,13 @@ def _answers(incident: Incident) -> list[Append]:
     ]
     if not incident.active:
         found.append((closed(ApprovalOutcome.VOID, Reason.SIGNALS_CLEARED),))
+    if request.reminded_at is None:
+        found.append((ev.ApprovalReminded(reason=Reason.HALF_TIME, approval=request.id),))
+    elif request.rung == 0:
+        again = requested(incident.seq, NOON + timedelta(seconds=incident.seq)).request
+        passed = msgspec.structs.replace(again, rung=1, called=("console:ann",))
+        expired = closed(ApprovalOutcome.EXPIRED, Reason.APPROVAL_EXPIRED)
+        found.append((expired, ev.ApprovalRequested(reason=Reason.NEXT_RUNG, request=passed)))
     return found
 
 
@@ -155,7 +164,11 @@ def _executions(incident: Incident) -> list[Append]:
         )
         return [(started,), *_standing_down(incident)]
     record = execution.step(0)
-    return _next_of_step(record)
+    cancel = ev.CancelAsked(reason=Reason.CANCELLED, by="console:ann")
+    asked: list[Append] = [] if incident.cancelled_by else [(cancel,)]
+    if record is None and incident.cancelled_by:
+        return [(ev.Escalated(reason=Reason.CANCELLED),)]
+    return [*_next_of_step(record), *asked]
 
 
 def _standing_down(incident: Incident) -> list[Append]:

@@ -3,7 +3,9 @@
 from datetime import timedelta
 from pathlib import Path
 
-from midwatch.adapters.catalog.playbooks import load_playbooks
+import msgspec
+
+from midwatch.adapters.catalog.playbooks import Playbooks, load_playbooks
 from midwatch.adapters.store.stores import Stores
 from midwatch.domain import events as ev
 from midwatch.domain.approvals import Choice, Click
@@ -15,6 +17,8 @@ from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef, Severity
 from midwatch.domain.signals import Tier
 from midwatch.services.approvals import Approvals
+from midwatch.services.brakes import Brakes
+from midwatch.services.checking import Checking
 from midwatch.services.execution import Execution, Pace
 from midwatch.services.freeing import Freeing
 from midwatch.services.planning import Planning
@@ -40,8 +44,18 @@ class Bench:
         self.policy = policy or Policy(cooldown_s=0.0)
         self.clock, self.ids = HastyClock(), CountingIds()
         self.store: Stores | MemoryStore = store or MemoryStore()
+        self.checking = Checking()
         self.pace = Pace()
         self.people: People = Everybody()
+        self.playbooks = PLAYBOOKS
+
+    def with_steps(self, playbook: str, count: int, **changes: object) -> Playbooks:
+        """The shipped playbooks, this one with its first step so many times; ``changes`` go into the last."""
+        found = PLAYBOOKS.get(playbook)
+        assert found is not None
+        last = msgspec.structs.replace(found.steps[0], **changes)
+        changed = msgspec.structs.replace(found, steps=(*found.steps[:1] * (count - 1), last))
+        return Playbooks(tuple(changed if item.id == playbook else item for item in PLAYBOOKS.all))
 
     def current(self) -> Policy:
         """This is the policy source, too."""
@@ -49,7 +63,21 @@ class Bench:
 
     @property
     def planning(self) -> Planning:
-        return Planning(self.store.journal, PLAYBOOKS, self, self.cluster, self.cluster, self.clock, by="planner")
+        return Planning(
+            self.store.journal,
+            self.playbooks,
+            self,
+            self.cluster,
+            self.cluster,
+            self.clock,
+            by="planner",
+            brakes=self.brakes,
+            checking=self.checking,
+        )
+
+    @property
+    def brakes(self) -> Brakes:
+        return Brakes(self.store.pauses, self.store.deeds, self, self.clock)
 
     @property
     def approvals(self) -> Approvals:
@@ -69,6 +97,8 @@ class Bench:
             self.clock,
             self.ids,
             by="executor",
+            brakes=self.brakes,
+            checking=self.checking,
             pace=self.pace,
         )
 

@@ -5,15 +5,17 @@ does. Calls yield to the event loop once, so that racing tasks do interleave; ea
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import msgspec
 
 from midwatch.adapters.store.projection import STALE, Written, namespace_of, silence_record, summary_of, the_one, write
 from midwatch.domain.approvals import ApprovalRequest, Click
 from midwatch.domain.audit import START, AuditRecord, AuditRow, chained
+from midwatch.domain.brakes import Deed, Pause
 from midwatch.domain.errors import ClaimLost, Conflict, NotFound, Transient
 from midwatch.domain.events import AnyEvent, Entry
 from midwatch.domain.ids import ApprovalId, ClickId, IncidentId, IncidentKey, SignalId
@@ -34,6 +36,8 @@ from midwatch.services.ports import (
     SignalRow,
 )
 from tests.fakes.users import MemoryUsers
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -97,6 +101,8 @@ class _Tables:
     cards: dict[tuple[IncidentId, str], _Card] = field(default_factory=dict)
     silences: dict[str, Silence] = field(default_factory=dict)
     audit: list[AuditRow] = field(default_factory=list)
+    pauses: dict[str, Pause] = field(default_factory=dict)
+    deeds: dict[str, Deed] = field(default_factory=dict)
     token: int = 0
     away: bool = False
 
@@ -128,6 +134,8 @@ class MemoryStore:
         self.silences = MemorySilences(self._tables)
         self.users = MemoryUsers()
         self.audit = MemoryAudit(self._tables)
+        self.pauses = MemoryPauses(self._tables)
+        self.deeds = MemoryDeeds(self._tables)
 
     @property
     def away(self) -> bool:
@@ -429,6 +437,56 @@ class MemoryAudit(_Port):
         await self._tables.enter()
         found = [row for row in self._tables.audit if row.number > after and (since is None or row.record.at >= since)]
         return tuple(found[:limit])
+
+
+class MemoryPauses(_Port):
+    async def put(self, pause: Pause) -> None:
+        await self._tables.enter()
+        self._tables.pauses[pause.id] = pause
+
+    async def active(self, now: datetime) -> tuple[Pause, ...]:
+        await self._tables.enter()
+        return tuple(pause for pause in self._all() if pause.holds(now))
+
+    async def recent(self, *, limit: int = 100) -> tuple[Pause, ...]:
+        await self._tables.enter()
+        return self._all()[::-1][:limit]
+
+    def _all(self) -> tuple[Pause, ...]:
+        return tuple(sorted(self._tables.pauses.values(), key=lambda pause: (pause.starts_at, pause.id)))
+
+
+class MemoryDeeds(_Port):
+    async def admit(
+        self, key: str, *, now: datetime, since: datetime, judge: Callable[[tuple[Deed, ...]], T | None]
+    ) -> T | None:
+        await self._tables.enter()
+        if key in self._tables.deeds:
+            return None
+        objection = judge(self._since(since))
+        if objection is None:
+            self._tables.deeds[key] = Deed(key=key, at=now)
+        return objection
+
+    async def end(self, key: str, *, at: datetime, failed: bool) -> None:
+        await self._tables.enter()
+        deed = self._tables.deeds.get(key)
+        if deed is not None and deed.ended_at is None:
+            self._tables.deeds[key] = msgspec.structs.replace(deed, ended_at=at, failed=failed)
+
+    async def withdraw(self, key: str) -> None:
+        await self._tables.enter()
+        deed = self._tables.deeds.get(key)
+        if deed is not None and deed.ended_at is None:
+            del self._tables.deeds[key]
+
+    async def since(self, at: datetime) -> tuple[Deed, ...]:
+        await self._tables.enter()
+        return self._since(at)
+
+    def _since(self, at: datetime) -> tuple[Deed, ...]:
+        deeds = sorted(self._tables.deeds.values(), key=lambda deed: (deed.at, deed.key))
+        return tuple(deed for deed in deeds if deed.at >= at or (deed.ended_at is not None and deed.ended_at >= at))
 
 
 class MemoryClicks(_Port):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from midwatch.adapters.store.audit import PostgresAudit
+from midwatch.adapters.store.brakes import PostgresDeeds, PostgresPauses
 from midwatch.adapters.store.cards import PostgresCards
 from midwatch.adapters.store.clicks import PostgresClicks
 from midwatch.adapters.store.database import Database
@@ -12,6 +13,7 @@ from midwatch.adapters.store.leases import PostgresLeases
 from midwatch.adapters.store.silences import PostgresSilences
 from midwatch.adapters.store.users import PostgresUsers
 from midwatch.adapters.store.work import PostgresWork
+from midwatch.services.brakes import DeedBook, PauseBook
 from midwatch.services.ports import AuditTrail, CardBox, ClickBox, Inbox, Journal, Leases, SilenceBook, WorkQueue
 from midwatch.services.users import UserBook
 
@@ -29,6 +31,8 @@ class Stores:
     silences: SilenceBook
     users: UserBook
     audit: AuditTrail
+    pauses: PauseBook
+    deeds: DeedBook
 
 
 def open_stores(database: Database) -> Stores:
@@ -43,4 +47,6 @@ def open_stores(database: Database) -> Stores:
         silences=PostgresSilences(database),
         users=PostgresUsers(database),
         audit=PostgresAudit(database),
+        pauses=PostgresPauses(database),
+        deeds=PostgresDeeds(database),
     )

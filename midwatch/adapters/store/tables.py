@@ -232,6 +232,41 @@ audit = Table(
     Index("ix_audit_about", "about"),
 )
 
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("id", Id(), primary_key=True),
+    Column("starts_at", Instant, nullable=False),
+    Column("ends_at", Instant),  # NULL: until it is lifted
+    Column("data", JsonText, nullable=False),
+    Index("ix_pauses_starts_at", "starts_at"),
+)
+
+deeds = Table(
+    "deeds",
+    metadata,
+    Column("key", Id(), primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("failed", Boolean, nullable=False, server_default=text("false")),
+    Index("ix_deeds_at", "at"),
+    Index("ix_deeds_ended_at", "ended_at"),
+)
+
+shadows = Table(
+    "shadows",
+    metadata,
+    Column("key", Id(), primary_key=True),
+    Column("incident_id", Id(), nullable=False),
+    Column("playbook", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("scored_at", Instant),
+    Column("score", Text, nullable=False, server_default=text("''")),
+    Column("data", JsonText, nullable=False),
+    Index("ix_shadows_playbook_at", "playbook", "at"),
+    Index("ix_shadows_unscored", "at", postgresql_where=text("scored_at IS NULL")),
+)
+
 users = Table(
     "users",
     metadata,

@@ -34,6 +34,8 @@ _BARE = [
     ),
     '{"type":"iteration-ended","reason":"model-refined","iteration":1,"reasoning":"logs","tools":["logs(web-1)"]}',
     '{"type":"refinement-ended","reason":"model-refined","detail":"2 rounds, 3 tools"}',
+    '{"type":"approval-reminded","reason":"half-time","approval":"a"}',
+    '{"type":"cancel-asked","reason":"cancelled","by":"console:operator","comment":"enough"}',
     '{"type":"plan-missing","reason":"no-playbook","detail":"no playbook fits"}',
     '{"type":"step-failed","reason":"verify-failed","index":0,"detail":"not ready"}',
     '{"type":"undo-started","reason":"verify-failed","index":0,"key":"k"}',
