@@ -54,7 +54,7 @@ BAD = {
         "p.yaml:9: example 1: its steps",
     ),
     "example of another kind": (GOOD.replace("kind: Deployment", "kind: Node"), "example 1: refused"),
-    "not YAML": ("title: [", "p.yaml:1: expected"),
+    "not YAML": ("title: good\nsteps: }\n", "p.yaml:2: did not find expected"),
     "twice": (GOOD + "title: again\n", "stands twice"),
 }
 
