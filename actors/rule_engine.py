@@ -5,7 +5,7 @@ from datetime import timedelta
 from actors.clients import ActorBells
 from actors.lifecycle import Resident
 from midwatch.bootstrap import Resources
-from midwatch.bootstrap.detection import open_ingestion
+from midwatch.bootstrap.detection import dead_man, open_ingestion
 
 
 class RuleEngine(Resident):
@@ -13,9 +13,12 @@ class RuleEngine(Resident):
 
     async def run(self, resources: Resources) -> None:
         ttl = timedelta(seconds=self._settings.claim_ttl_s)
-        async with open_ingestion(resources, ActorBells()) as ingestion:
+        bells = ActorBells()
+        heartbeats = dead_man(resources, bells)
+        async with open_ingestion(resources, bells) as ingestion:
 
             async def turn() -> None:
+                await heartbeats.look()
                 await ingestion.drain()
                 await ingestion.settle_incidents(owner=self._name, ttl=ttl)
                 self._metrics.queue_depth.set(await resources.stores.inbox.depth())

@@ -73,6 +73,10 @@ class Settings(BaseSettings):
     prometheus_token: str = ""
     """Where its bearer token stands: ``${env:NAME}`` or ``${file:PATH}``; never the token itself."""
 
+    watchdog_s: float = Field(0.0, ge=0)
+    """How long the alert that always fires (``Watchdog``) may be silent, in seconds. 0: learnt from how often it comes,
+    once it has come three times."""
+
     kubeconfig: Path | None = None
     context: str = ""
     """kubeconfig context of the cluster to watch; empty: only the sandbox is watched."""

@@ -8,6 +8,7 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
+from midwatch.services.heartbeats import HeartbeatBook
 from midwatch.services.ports import AuditTrail, ClickBox, Inbox, Journal, SilenceBook
 from midwatch.services.runtime import Bells, Clock, Ids
 from midwatch.services.users import Users
@@ -69,6 +70,7 @@ class Edge:
     silences: SilenceBook
     users: Users
     audit: AuditTrail
+    heartbeats: HeartbeatBook
     clock: Clock
     ids: Ids
     bells: Bells

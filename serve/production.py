@@ -39,6 +39,7 @@ async def open_edge(settings: Settings) -> AsyncIterator[Edge]:
             silences=resources.stores.silences,
             users=resources.users(),
             audit=resources.stores.audit,
+            heartbeats=resources.stores.heartbeats,
             clock=resources.clock,
             ids=resources.ids,
             bells=clients.ActorBells(),

@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from midwatch.adapters.catalog.rules import FolderRules
 from midwatch.adapters.kubernetes.client import ApiConnection
 from midwatch.adapters.kubernetes.owners import KubernetesOwners
 from midwatch.adapters.kubernetes.source import KubernetesSource
 from midwatch.bootstrap import Resources
+from midwatch.services.heartbeats import DeadMan
 from midwatch.services.ingestion import Ingestion, Intake
 from midwatch.services.runtime import Bells
 from midwatch.services.watching import Watching
@@ -59,3 +61,17 @@ async def open_ingestion(resources: Resources, bells: Bells) -> AsyncIterator[In
             surroundings=owners,
             silences=resources.stores.silences,
         )
+
+
+def dead_man(resources: Resources, bells: Bells) -> DeadMan:
+    """The watch over heartbeats."""
+    settings, stores = resources.settings, resources.stores
+    return DeadMan(
+        stores.heartbeats,
+        stores.inbox,
+        Intake(stores.inbox, bells.signals),
+        resources.clock,
+        resources.ids,
+        cluster=settings.clusters[0],
+        expected=timedelta(seconds=settings.watchdog_s),
+    )

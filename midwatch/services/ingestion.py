@@ -18,6 +18,7 @@ from midwatch.domain.refs import ObjectRef
 from midwatch.domain.rules import RuleSet, ripe_at
 from midwatch.domain.signals import Signal, SignalStatus
 from midwatch.domain.silences import Silence, Window, hush
+from midwatch.services.heartbeats import HeartbeatBook, note_heartbeats
 from midwatch.services.placing import Entry, Outcome, Placing, key_of
 from midwatch.services.ports import Deferral, Inbox, Journal, PendingSignal, Receipt, SilenceBook, WorkQueue
 from midwatch.services.runtime import Clock, Ids, Wake
@@ -59,14 +60,17 @@ class AsNamed:
 class Intake:
     """The door of the house, for webhooks and watchers alike."""
 
-    def __init__(self, inbox: Inbox, wake_rules: Wake) -> None:
-        self._inbox, self._wake_rules = inbox, wake_rules
+    def __init__(self, inbox: Inbox, wake_rules: Wake, heartbeats: HeartbeatBook | None = None) -> None:
+        """``heartbeats``: where to note the signs of life of those that send alerts."""
+        self._inbox, self._wake_rules, self._heartbeats = inbox, wake_rules, heartbeats
 
     async def accept(self, signals: Sequence[Signal]) -> tuple[Receipt, ...]:
         """Commit signals, then ring the rule engine. What this returns is safe; ``Transient`` means nothing is."""
         if not signals:
             return ()
         receipts = await self._inbox.put(signals)
+        if self._heartbeats is not None:
+            await note_heartbeats(self._heartbeats, signals)
         if any(receipt.new for receipt in receipts):
             self._wake_rules()
         return receipts

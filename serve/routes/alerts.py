@@ -72,7 +72,7 @@ async def take(request: Request, edge: Edge, read: Callable[[bytes, Reading], Al
     if alerts.cut is not None:
         rest, detail = await _rest(alerts.cut, signals, edge, reading)
         signals, missing = (*signals, *rest), max(0, alerts.cut.missing - len(rest))
-    receipts = await Intake(edge.inbox, edge.bells.signals).accept(signals)
+    receipts = await Intake(edge.inbox, edge.bells.signals, edge.heartbeats).accept(signals)
     for (source, status), count in Counter((signal.source, signal.status) for signal in signals).items():
         edge.metrics.signals.labels(source, status).inc(count)
     return Taken(receipts, missing, detail)

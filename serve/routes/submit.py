@@ -58,7 +58,7 @@ async def submit(request: Request, edge: TheEdge, caller: Visitor, pages: ThePag
         return pages.page("submit.html", now=now, status=status, csrf=caller.csrf, filled=filled, error=str(error))
     shedder: Shedder = request.app.state.shedder
     await shedder.admit(len(alerts.signals))
-    (receipt,) = await Intake(edge.inbox, edge.bells.signals).accept(alerts.signals)
+    (receipt,) = await Intake(edge.inbox, edge.bells.signals, edge.heartbeats).accept(alerts.signals)
     return RedirectResponse(f"/submitted/{quote(receipt.signal, safe='')}", HTTPStatus.SEE_OTHER)
 
 

@@ -44,6 +44,7 @@ async def _edge() -> AsyncIterator[Edge]:
         journal=store.journal,
         clicks=store.clicks,
         silences=store.silences,
+        heartbeats=store.heartbeats,
         users=Users(store.users, clock, SystemIds(), SystemSecrets()),
         audit=store.audit,
         clock=clock,

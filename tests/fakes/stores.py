@@ -18,6 +18,7 @@ from midwatch.domain.audit import START, AuditRecord, AuditRow, chained
 from midwatch.domain.brakes import Deed, Pause
 from midwatch.domain.errors import ClaimLost, Conflict, NotFound, Transient
 from midwatch.domain.events import AnyEvent, Entry
+from midwatch.domain.heartbeats import Heartbeat
 from midwatch.domain.ids import ApprovalId, ClickId, IncidentId, IncidentKey, SignalId
 from midwatch.domain.incidents import Incident, Next, Work, decide
 from midwatch.domain.reasons import Reason
@@ -103,6 +104,7 @@ class _Tables:
     audit: list[AuditRow] = field(default_factory=list)
     pauses: dict[str, Pause] = field(default_factory=dict)
     deeds: dict[str, Deed] = field(default_factory=dict)
+    heartbeats: dict[str, Heartbeat] = field(default_factory=dict)
     token: int = 0
     away: bool = False
 
@@ -132,6 +134,7 @@ class MemoryStore:
         self.leases = MemoryLeases(self._tables)
         self.cards = MemoryCards(self._tables)
         self.silences = MemorySilences(self._tables)
+        self.heartbeats = MemoryHeartbeats(self._tables)
         self.users = MemoryUsers()
         self.audit = MemoryAudit(self._tables)
         self.pauses = MemoryPauses(self._tables)
@@ -487,6 +490,25 @@ class MemoryDeeds(_Port):
     def _since(self, at: datetime) -> tuple[Deed, ...]:
         deeds = sorted(self._tables.deeds.values(), key=lambda deed: (deed.at, deed.key))
         return tuple(deed for deed in deeds if deed.at >= at or (deed.ended_at is not None and deed.ended_at >= at))
+
+
+class MemoryHeartbeats(_Port):
+    async def heard(self, cluster: str, source: str, name: str, at: datetime) -> None:
+        cluster, source, name = (text.replace("\0", "\ufffd") for text in (cluster, source, name))
+        new = Heartbeat(cluster=cluster, source=source, name=name, seen_at=at, beats=1)
+        known = self._tables.heartbeats.get(new.key)
+        if known is None:
+            self._tables.heartbeats[new.key] = new
+        elif known.seen_at < at:
+            gap = max(known.gap_s * 0.9, (at - known.seen_at).total_seconds())
+            self._tables.heartbeats[new.key] = msgspec.structs.replace(new, gap_s=gap, beats=known.beats + 1)
+
+    async def expect(self, cluster: str, name: str, since: datetime) -> None:
+        wanted = Heartbeat(cluster=cluster, source="", name=name, seen_at=since)
+        self._tables.heartbeats.setdefault(wanted.key, wanted)
+
+    async def all(self) -> tuple[Heartbeat, ...]:
+        return tuple(self._tables.heartbeats.values())
 
 
 class MemoryClicks(_Port):

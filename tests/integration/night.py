@@ -70,6 +70,7 @@ class Night:
             journal=self.store.journal,
             clicks=self.store.clicks,
             silences=self.store.silences,
+            heartbeats=self.store.heartbeats,
             users=Users(self.store.users, SystemClock(), SystemIds(), SystemSecrets()),
             audit=self.store.audit,
             clock=SystemClock(),

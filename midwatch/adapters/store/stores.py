@@ -7,6 +7,7 @@ from midwatch.adapters.store.brakes import PostgresDeeds, PostgresPauses
 from midwatch.adapters.store.cards import PostgresCards
 from midwatch.adapters.store.clicks import PostgresClicks
 from midwatch.adapters.store.database import Database
+from midwatch.adapters.store.heartbeats import PostgresHeartbeats
 from midwatch.adapters.store.inbox import PostgresInbox
 from midwatch.adapters.store.journal import PostgresJournal
 from midwatch.adapters.store.leases import PostgresLeases
@@ -14,6 +15,7 @@ from midwatch.adapters.store.silences import PostgresSilences
 from midwatch.adapters.store.users import PostgresUsers
 from midwatch.adapters.store.work import PostgresWork
 from midwatch.services.brakes import DeedBook, PauseBook
+from midwatch.services.heartbeats import HeartbeatBook
 from midwatch.services.ports import AuditTrail, CardBox, ClickBox, Inbox, Journal, Leases, SilenceBook, WorkQueue
 from midwatch.services.users import UserBook
 
@@ -33,6 +35,7 @@ class Stores:
     audit: AuditTrail
     pauses: PauseBook
     deeds: DeedBook
+    heartbeats: HeartbeatBook
 
 
 def open_stores(database: Database) -> Stores:
@@ -49,4 +52,5 @@ def open_stores(database: Database) -> Stores:
         audit=PostgresAudit(database),
         pauses=PostgresPauses(database),
         deeds=PostgresDeeds(database),
+        heartbeats=PostgresHeartbeats(database),
     )

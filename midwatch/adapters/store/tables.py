@@ -13,6 +13,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     DateTime,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -347,6 +348,18 @@ messages = Table(
     UniqueConstraint("reply_to"),
     Index("ix_messages_conversation_id_at", "conversation_id", "at"),
     Index("ix_messages_waiting", "channel", "at", postgresql_where=text("state = 'waiting'")),
+)
+
+heartbeats = Table(
+    "heartbeats",
+    metadata,
+    Column("id", LargeBinary, primary_key=True),
+    Column("cluster", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("gap_s", Float, nullable=False),
+    Column("beats", Integer, nullable=False),
 )
 
 

@@ -95,6 +95,7 @@ class House:
             journal=cast("Journal", journal),
             clicks=cast("ClickBox", clicks),
             silences=cast("SilenceBook", silences),
+            heartbeats=store.heartbeats,
             users=Users(store.users, self.clock, CountingIds(900), CountingSecrets()),
             audit=cast("AuditTrail", audit),
             clock=self.clock,
