@@ -14,6 +14,7 @@ from midwatch.commands import (
     settings,
     silences,
     status,
+    stopping,
     up,
     users,
 )
@@ -48,6 +49,9 @@ app.command()(incidents.incidents)
 app.command()(incidents.signals)
 app.command()(approvals.approve)
 app.command()(approvals.reject)
+app.command()(stopping.cancel)
+app.command()(stopping.freeze)
+app.command()(stopping.unfreeze)
 app.command()(diagnose.diagnose)
 app.command()(sandbox.sandbox)
 app.command("settings")(settings.settings)

@@ -21,6 +21,7 @@ from serve.routes import (
     incidents,
     processing,
     silences,
+    stopping,
     submit,
     users,
 )
@@ -44,7 +45,20 @@ def build_api(open_edge: OpenEdge) -> FastAPI:
     app.add_middleware(SecurityHeaders)
     install_problems(app)
     app.add_exception_handler(console.LoginNeeded, console.to_login)
-    for routes in (health, alerts, generic, processing, incidents, approvals, silences, audit, submit, users, console):
+    for routes in (
+        health,
+        alerts,
+        generic,
+        processing,
+        incidents,
+        approvals,
+        silences,
+        stopping,
+        audit,
+        submit,
+        users,
+        console,
+    ):
         app.include_router(routes.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 
+import msgspec
+
 from midwatch.domain.errors import Transient
 from midwatch.domain.ids import IncidentId
 from midwatch.domain.incidents import Incident
@@ -26,12 +28,14 @@ class Boards:
         opened = sorted(await journal.recent(open_only=True, limit=_MOST_OPEN), key=urgency, reverse=True)
         self._known = {row.id: await self._incident(row) for row in opened[:_SHOWN]}
         past = [row for row in await journal.recent(limit=_SHOWN) if row.state.final][:_PAST]
-        return board_of(
+        pauses = await self._edge.pauses.active(self._edge.clock.now())
+        board = board_of(
             tuple(tile_of(row, self._known.get(row.id)) for row in opened),
             tuple(tile_of(row, None) for row in past),
             await self._edge.health(),
             shown=_SHOWN,
         )
+        return msgspec.structs.replace(board, pauses=tuple(pause.sentence for pause in pauses))
 
     async def _incident(self, row: IncidentSummary) -> Incident:
         incident = self._known.get(row.id)

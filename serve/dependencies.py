@@ -8,6 +8,7 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
+from midwatch.services.brakes import PauseBook
 from midwatch.services.heartbeats import HeartbeatBook
 from midwatch.services.ports import AuditTrail, ClickBox, Inbox, Journal, SilenceBook
 from midwatch.services.runtime import Bells, Clock, Ids
@@ -71,6 +72,7 @@ class Edge:
     users: Users
     audit: AuditTrail
     heartbeats: HeartbeatBook
+    pauses: PauseBook
     clock: Clock
     ids: Ids
     bells: Bells

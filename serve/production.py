@@ -40,6 +40,7 @@ async def open_edge(settings: Settings) -> AsyncIterator[Edge]:
             users=resources.users(),
             audit=resources.stores.audit,
             heartbeats=resources.stores.heartbeats,
+            pauses=resources.stores.pauses,
             clock=resources.clock,
             ids=resources.ids,
             bells=clients.ActorBells(),

@@ -67,6 +67,7 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
     more: int
     past: tuple[Tile, ...]
     parts: tuple[Part, ...]
+    pauses: tuple[str, ...] = ()
 
 
 class Stage(msgspec.Struct, frozen=True):

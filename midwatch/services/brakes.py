@@ -30,8 +30,8 @@ class PolicySource(Protocol):
 class PauseBook(Protocol):
     """The pauses that people called."""
 
-    async def put(self, pause: Pause) -> None:
-        """Commit a pause, or what it is changed to."""
+    async def put(self, pause: Pause, *, by: str, at: datetime) -> None:
+        """Commit a pause, or what it is changed to, and into the audit trail who said so."""
         ...
 
     async def active(self, now: datetime) -> tuple[Pause, ...]:

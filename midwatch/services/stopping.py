@@ -43,7 +43,7 @@ class Stopping:
         pause = Pause(
             id=self._ids.new(), starts_at=now, by=by, namespaces=namespaces, ends_at=ends_at, reason=reason[:500]
         )
-        await self._pauses.put(pause)
+        await self._pauses.put(pause, by=by, at=now)
         log.warning("actions paused", extra={"by_": by, "namespaces": list(namespaces)})
         return pause
 
@@ -53,7 +53,7 @@ class Stopping:
         wanted = [p for p in await self._pauses.active(now) if not namespaces or set(p.namespaces) == set(namespaces)]
         ended = tuple(msgspec.structs.replace(pause, ends_at=now) for pause in wanted)
         for pause in ended:
-            await self._pauses.put(pause)
+            await self._pauses.put(pause, by=by, at=now)
         if ended:
             log.warning("actions go on", extra={"by_": by, "pauses": len(ended)})
         return ended

@@ -126,12 +126,16 @@ async def home(edge: TheEdge, caller: Visitor, pages: ThePages, boards: TheBoard
 
 
 @router.get("/live")
-async def home_live(edge: TheEdge, _: Visitor, pages: ThePages, boards: TheBoards) -> Response:
+async def home_live(edge: TheEdge, caller: Visitor, pages: ThePages, boards: TheBoards) -> Response:
     """The board, sent again whenever it changed."""
 
     async def events() -> AsyncIterator[bytes]:
         async for board in boards.follow():
-            yield event(pages.text("_board.html", now=edge.clock.now(), board=board)) if board else HEARTBEAT
+            yield (
+                event(pages.text("_board.html", now=edge.clock.now(), csrf=caller.csrf, board=board))
+                if board
+                else HEARTBEAT
+            )
 
     return stream(events())
 

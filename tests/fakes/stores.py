@@ -12,7 +12,16 @@ from typing import TypeVar
 
 import msgspec
 
-from midwatch.adapters.store.projection import STALE, Written, namespace_of, silence_record, summary_of, the_one, write
+from midwatch.adapters.store.projection import (
+    STALE,
+    Written,
+    namespace_of,
+    pause_record,
+    silence_record,
+    summary_of,
+    the_one,
+    write,
+)
 from midwatch.domain.approvals import ApprovalRequest, Click
 from midwatch.domain.audit import START, AuditRecord, AuditRow, chained
 from midwatch.domain.brakes import Deed, Pause
@@ -443,8 +452,9 @@ class MemoryAudit(_Port):
 
 
 class MemoryPauses(_Port):
-    async def put(self, pause: Pause) -> None:
+    async def put(self, pause: Pause, *, by: str, at: datetime) -> None:
         await self._tables.enter()
+        self._tables.record([pause_record(pause, by=by, at=at)])
         self._tables.pauses[pause.id] = pause
 
     async def active(self, now: datetime) -> tuple[Pause, ...]:

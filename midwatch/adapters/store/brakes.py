@@ -9,7 +9,9 @@ from sqlalchemy import Row, delete, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from midwatch.adapters.store import tables as t
+from midwatch.adapters.store.audit import record
 from midwatch.adapters.store.database import Database
+from midwatch.adapters.store.projection import pause_record
 from midwatch.domain.brakes import Deed, Pause
 
 T = TypeVar("T")
@@ -24,7 +26,7 @@ class PostgresPauses:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put(self, pause: Pause) -> None:
+    async def put(self, pause: Pause, *, by: str, at: datetime) -> None:
         row = {
             "starts_at": pause.starts_at,
             "ends_at": pause.ends_at,
@@ -33,6 +35,7 @@ class PostgresPauses:
         writing = insert(t.pauses).values(id=pause.id, **row)
         async with self._database.begin() as connection:
             await connection.execute(writing.on_conflict_do_update(index_elements=["id"], set_=row))
+            await record(connection, [pause_record(pause, by=by, at=at)])
 
     async def active(self, now: datetime) -> tuple[Pause, ...]:
         p = t.pauses.c

@@ -7,6 +7,7 @@ import msgspec
 
 from midwatch.domain.approvals import ApprovalOutcome, ApprovalRequest
 from midwatch.domain.audit import AuditRecord, audited
+from midwatch.domain.brakes import Pause
 from midwatch.domain.errors import Invalid
 from midwatch.domain.events import AnyEvent, Entry, IncidentOpened
 from midwatch.domain.ids import ApprovalId
@@ -58,6 +59,13 @@ def silence_record(silence: Silence, *, by: str, at: datetime) -> AuditRecord:
     what = "silence-ended" if silence.ends_at <= at else "silence-made"
     data = msgspec.json.encode(silence).decode()
     return AuditRecord(at=at, who=by, what=what, why=silence.comment, about=silence.id, data=data)
+
+
+def pause_record(pause: Pause, *, by: str, at: datetime) -> AuditRecord:
+    """What the audit trail says of a pause that somebody called or lifted."""
+    what = "pause-ended" if pause.ends_at is not None and pause.ends_at <= at else "pause-called"
+    data = msgspec.json.encode(pause).decode()
+    return AuditRecord(at=at, who=by, what=what, why=pause.reason, about=pause.id, data=data)
 
 
 def namespace_of(incident: Incident) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from midwatch.domain.errors import Transient
 from midwatch.domain.incidents import Work
+from midwatch.services.brakes import PauseBook
 from midwatch.services.ports import AuditTrail, ClickBox, Inbox, Journal, SilenceBook
 from midwatch.services.users import Users
 from serve.api import build_api
@@ -88,8 +89,11 @@ class House:
             return b'# TYPE midwatch_actor_up gauge\nmidwatch_actor_up{actor="watcher"} 1.0\n'
 
         store = self.store
-        ports = [Breakable(port) for port in (store.inbox, store.journal, store.clicks, store.silences, store.audit)]
-        self.ports, (inbox, journal, clicks, silences, audit) = ports, ports
+        ports = [
+            Breakable(port)
+            for port in (store.inbox, store.journal, store.clicks, store.silences, store.audit, store.pauses)
+        ]
+        self.ports, (inbox, journal, clicks, silences, audit, pauses) = ports, ports
         self.edge = Edge(
             inbox=cast("Inbox", inbox),
             journal=cast("Journal", journal),
@@ -98,6 +102,7 @@ class House:
             heartbeats=store.heartbeats,
             users=Users(store.users, self.clock, CountingIds(900), CountingSecrets()),
             audit=cast("AuditTrail", audit),
+            pauses=cast("PauseBook", pauses),
             clock=self.clock,
             ids=CountingIds(),
             bells=self.bells,

@@ -26,6 +26,7 @@ API = [
     "/api/me",
     "/api/users",
     "/api/audit",
+    "/api/freeze",
 ]
 PAGES = ["/", "/live", "/incidents/x", "/incidents/x/live", "/submit", "/submitted/x", "/submitted/x/live"]
 WRITES = [
@@ -35,10 +36,12 @@ WRITES = [
     "/api/approvals/x/reject",
     "/api/approvals/x/confirm",
     "/api/users/x/role",
+    "/api/freeze",
+    "/api/incidents/x/cancel",
     "/api/users/x/tokens",
     "/api/users/x/link",
 ]
-DELETES = ["/api/silences/x", "/api/users/x", "/api/users/x/tokens/x", "/api/users/x/identities/x"]
+DELETES = ["/api/freeze", "/api/silences/x", "/api/users/x", "/api/users/x/tokens/x", "/api/users/x/identities/x"]
 
 
 @pytest.mark.parametrize("path", OPEN)
@@ -78,7 +81,19 @@ async def test_pages_send_strangers_to_the_login(path: str, opened: Opener) -> N
 
 def test_every_route_is_covered_by_these_tests() -> None:
     app = build_api(None)  # type: ignore[arg-type]  # never entered
-    known = {*OPEN, *API, *PAGES, *WRITES, "/logout", "/api/approvals/x", "/incidents/x/answer", *DELETES}
+    known = {
+        *OPEN,
+        *API,
+        *PAGES,
+        *WRITES,
+        "/logout",
+        "/freeze",
+        "/unfreeze",
+        "/incidents/x/cancel",
+        "/api/approvals/x",
+        "/incidents/x/answer",
+        *DELETES,
+    }
     paths = {
         route.path.replace("{incident_id}", "x")
         .replace("{approval_id}", "x")
