@@ -147,6 +147,12 @@ async def find(name: str) -> Handle:
     return cast("Handle", handle)
 
 
+def end(handle: Handle) -> None:
+    """End an actor for good. Blocks until Ray knows."""
+    gone: Any = handle
+    ray.kill(gone, no_restart=True)
+
+
 async def scrape(actor: str, timeout_s: float = 1.0) -> tuple[Family, ...] | None:
     """What an actor counts, or ``None`` when it does not answer in time."""
     try:

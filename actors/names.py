@@ -26,15 +26,14 @@ def rca_worker(number: int) -> str:
 
 
 def house(settings: Settings) -> tuple[str, ...]:
-    """Every actor that a house with these settings needs."""
+    """Every actor that a house with these settings needs at all times."""
     watchers = (watcher(cluster) for cluster in settings.clusters)
-    workers = (rca_worker(number) for number in range(1, settings.rca_workers + 1))
     return (
         SUPERVISOR,
         *watchers,
         RULE_ENGINE,
         RCA_POOL,
-        *workers,
+        rca_worker(1),
         PLAYBOOK_EXECUTOR,
         APPROVAL_BROKER,
         channel_gateway("console"),

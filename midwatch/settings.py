@@ -102,10 +102,22 @@ class Settings(BaseSettings):
     """How often every actor looks for what a lost wake-up left behind."""
     claim_ttl_s: float = Field(6.0, gt=0)
     """How long a process may be silent before its work is claimed by another."""
-    rca_workers: int = Field(1, ge=1, le=256)
-    """Worker processes that investigate; on a cluster they spread over the nodes."""
+    rca_workers: int = Field(2, ge=1, le=256)
+    """The most worker processes that investigate; there is one, and more while work waits. They spread over nodes."""
     rca_slots: int = Field(10, ge=1, le=100)
     """Investigations at once in each worker."""
+    rca_idle_s: float = Field(60.0, gt=0)
+    """After so long without any work the last worker that was taken on goes."""
+    refine_slots: int = Field(32, ge=1, le=1000)
+    """Reports that a model improves at once in each worker, beside the investigations."""
+    refine_rounds: int = Field(12, ge=1, le=100)
+    """Rounds of looking before a model is made to conclude."""
+    refine_data_bytes: int = Field(2_000_000, ge=1_000)
+    """The most that tools may answer for one incident, in characters."""
+    refine_race_below: float = Field(0.5, ge=0, le=1)
+    """First reports less sure than this have competing explanations pursued side by side; 0: none."""
+    refine_hypotheses: int = Field(3, ge=1, le=8)
+    """How many explanations are pursued at once."""
 
     incident_budget_s: float = Field(600.0, ge=0)
     """Seconds a model may work on one incident. 0, here and below: no limit."""

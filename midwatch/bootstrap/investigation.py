@@ -9,12 +9,14 @@ from midwatch.bootstrap import Resources
 from midwatch.bootstrap.detection import open_cluster
 from midwatch.domain.logs import LogAnalyser
 from midwatch.services.analysing import BuiltInAnalyser
-from midwatch.services.investigation import Investigation
+from midwatch.services.investigation import Investigation, ModelThere, no_model
 from midwatch.services.runtime import Bells
 
 
 @asynccontextmanager
-async def open_investigation(resources: Resources, bells: Bells) -> AsyncIterator[Investigation]:
+async def open_investigation(
+    resources: Resources, bells: Bells, model_there: ModelThere = no_model
+) -> AsyncIterator[Investigation]:
     """Investigations over the watched cluster, with the patterns of ``rules/logs``."""
     analyser = LogAnalyser(load_log_patterns(resources.settings.rules_dir / "logs"))
     async with open_cluster(resources.settings) as connection:
@@ -24,4 +26,5 @@ async def open_investigation(resources: Resources, bells: Bells) -> AsyncIterato
             BuiltInAnalyser(analyser, resources.clock),
             resources.clock,
             by=resources.owner,
+            model_there=model_there,
         )

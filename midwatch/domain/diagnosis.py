@@ -49,7 +49,8 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``title`` is a headline: the object a person would name, and what is wrong with it. ``confidence`` lies between 0
     and 1. ``playbook`` and ``parameters`` are a proposal only: code resolves them against
-    live objects and policy decides. ``author`` is ``built-in`` or ``provider/model``.
+    live objects and policy decides. ``author`` is ``built-in`` or ``provider/model``;
+    ``notes`` say what of its answer did not hold and was dropped.
     """
 
     root_cause: str
@@ -68,3 +69,4 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     playbook: str = ""
     parameters: dict[str, str] = {}
     author: str = "built-in"
+    notes: tuple[str, ...] = ()

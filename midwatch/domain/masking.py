@@ -1,22 +1,82 @@
 """Secrets are blanked before anything observed reaches a log, the journal, a model or a card."""
 
 import re
+from collections.abc import Callable
+from typing import TypeAlias
 
-_NAMES = r"(?:[\w.-]*(?:password|passwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential)[\w.-]*)"
+_Blank: TypeAlias = Callable[[re.Match[str]], str]
+
+_TELLING = r"(?:password|passwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential)[\w.-]*"
+_NAMES = rf"(?:[\w.-]*{_TELLING})"
 _PATTERNS = (
     # a container's environment as JSON: {"name": "DB_PASSWORD", "value": "…"}
     re.compile(rf'(?i)("name"\s*:\s*"{_NAMES}"\s*,\s*"value"\s*:\s*")((?:[^"\\]|\\.)+)'),
+    # and as YAML, on two lines
+    re.compile(rf"(?i)(name:\s*[\"']?{_NAMES}[\"']?\s*\n\s*value:\s*[\"']?)([^\s\"']+)"),
     re.compile(r"(?is)(-----BEGIN [A-Z ]*PRIVATE KEY-----)(.+?)(?=-----END|\Z)"),
-    re.compile(rf"(?i)((?:{_NAMES}|authorization)[\"']?\s*[:=]\s*[\"']?(?:bearer\s+|basic\s+)?)([^\s\"',;&]{{4,}})"),
+    # what stands before a telling name is not looked at: that would cost the square of a word's length
+    re.compile(rf"(?i)((?:{_TELLING}|authorization)[\"']?\s*[:=]\s*[\"']?(?:bearer\s+|basic\s+)?)([^\s\"',;&]{{4,}})"),
     re.compile(r"(?i)(\bbearer\s+)([\w.~+/=-]{8,})"),
     re.compile(r"(://[^/\s:@]+:)([^@\s/]+)(?=@)"),
     re.compile(r"(\beyJ)([\w-]{8,}\.[\w-]{8,}\.[\w-]{8,})"),
     re.compile(r"(\b(?:AKIA|ASIA|ghp_|gho_|glpat-|xox[abpr]-|sk-))([\w-]{10,})"),
 )
+_MASKED = re.compile(r"\*\*\*\d*[)\]}.:|\\]*")
+_A_SECRET = re.compile(r"(?i)[\"']?\bkind[\"']?\s*:\s*[\"']?Secret\b(?!\w)")
+_DATA_JSON = re.compile(r'"(?:data|stringData)"\s*:\s*\{[^{}]*\}')
+_VALUE_JSON = re.compile(r'(:\s*")((?:[^"\\]|\\.)+)(?=")')
+_DATA_YAML = re.compile(
+    r"(?m)^(?P<indent>[ \t]*)(?:data|stringData):[ \t]*\n(?P<body>(?:(?P=indent)[ \t]+.*\n?|[ \t]*\n)+)"
+)
+_VALUE_YAML = re.compile(r"(?m)(^[ \t]*[\w.-]+:[ \t]*(?!\|)[\"']?|^[ \t]+(?![\w.-]+:))([^\s\"'|>][^\n\"']*)")
+_LONG_ENOUGH = 8
 
 
 def mask(text: str) -> str:
     """``text`` with what looks like a secret replaced by ``***``; the name of the secret stays readable."""
+    return _masked(text, lambda match: match[0] if _MASKED.fullmatch(match[2]) else f"{match[1]}***")
+
+
+class Masker:
+    """Masks for one incident: equal secrets get equal masks (``***1``), so that a reader sees that they are equal.
+
+    A secret that was recognised once is blanked wherever it stands later, with or without a telling name beside it.
+    ``first`` is the first number to be given, for a process that goes on where another stopped.
+    """
+
+    def __init__(self, first: int = 1) -> None:
+        self._first = first
+        self._known: dict[str, str] = {}
+
+    def __call__(self, text: str) -> str:
+        text = _masked(text, self._blank)
+        for secret, name in self._known.items():
+            if len(secret) >= _LONG_ENOUGH and secret in text:
+                text = text.replace(secret, name)
+        return text
+
+    def _blank(self, match: re.Match[str]) -> str:
+        secret = match[2]
+        if _MASKED.fullmatch(secret):
+            return match[0]
+        name = self._known.setdefault(secret, f"***{self._first + len(self._known)}")
+        return f"{match[1]}{name}"
+
+
+def highest_mask(text: str) -> int:
+    """The highest number among the masks in ``text``, 0 where there is none."""
+    return max((int(number) for number in re.findall(r"\*\*\*(\d{1,6})", text)), default=0)
+
+
+def _masked(text: str, blank: _Blank) -> str:
+    if _A_SECRET.search(text):  # by where it stands: whatever a Secret holds is one
+        text = _DATA_JSON.sub(lambda found: _VALUE_JSON.sub(blank, found[0]), text)
+        text = _DATA_YAML.sub(lambda found: _blanked_block(found, blank), text)
     for pattern in _PATTERNS:
-        text = pattern.sub(r"\g<1>***", text)
+        text = pattern.sub(blank, text)
     return text
+
+
+def _blanked_block(found: re.Match[str], blank: _Blank) -> str:
+    body = found["body"]
+    return found[0][: len(found[0]) - len(body)] + _VALUE_YAML.sub(blank, body)

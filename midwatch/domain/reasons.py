@@ -39,6 +39,8 @@ class Reason(StrEnum):
     ROUNDS_SPENT = "rounds-spent"
     DATA_SPENT = "data-spent"
     ASKED_BEFORE = "asked-before"
+    CALL_INVALID = "call-invalid"
+    REFINEMENT_FAILED = "refinement-failed"
     LIMIT_REACHED = "limit-reached"
     RACE_LOST = "race-lost"
     # budgets

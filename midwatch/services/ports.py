@@ -134,6 +134,10 @@ class WorkQueue(Protocol):
         """Free every claim of a dead ``owner`` at once, without waiting for its time; how many there were."""
         ...
 
+    async def waiting(self, works: Sequence[Work], *, now: datetime) -> int:
+        """How many pieces of such work could be claimed now."""
+        ...
+
     async def next_due(self, works: Sequence[Work], *, now: datetime) -> datetime | None:
         """When the next unclaimed piece of such work falls due (or a claim of it runs out), if there is one."""
         ...

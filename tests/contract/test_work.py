@@ -168,3 +168,15 @@ async def test_a_firing_takes_the_settling_away_and_a_clearing_brings_it_back(
     at = NOON + timedelta(seconds=60)
     await store.journal.append(incident, [cleared(2)], at=at, by="rules")
     assert await store.work.next_due([Work.SETTLE], now=at) == at + SETTLE
+
+
+async def test_what_waits_is_counted_without_what_is_claimed_or_put_off(store: AnyStore, ids: CountingIds) -> None:
+    for _ in range(3):
+        await an_incident(store, ids)
+    assert await store.work.waiting([Work.INVESTIGATE], now=NOON) == 3
+    assert await store.work.waiting([Work.REFINE, Work.PLAN], now=NOON) == 0
+    (claim,) = await store.work.claim([Work.INVESTIGATE], owner="one", now=NOON, ttl=TTL)
+    assert await store.work.waiting([Work.INVESTIGATE], now=NOON) == 2
+    await store.work.release(claim, retry_at=NOON + 2 * TTL)
+    assert await store.work.waiting([Work.INVESTIGATE], now=NOON) == 2
+    assert await store.work.waiting([Work.INVESTIGATE], now=NOON + 2 * TTL) == 3

@@ -273,17 +273,24 @@ class MemoryWork(_Port):
         self, works: Sequence[Work], *, owner: str, now: datetime, ttl: timedelta, limit: int = 1
     ) -> tuple[Claim, ...]:
         await self._tables.enter()
-        free = [
-            row
-            for (_, work), row in self._tables.work.items()
-            if work in works and (row.due <= now or _at_once(row)) and (row.until is None or row.until <= now)
-        ]
+        free = self._free(works, now)
         claims = []
         for row in sorted(free, key=_WorkRow.rank)[:limit]:
             row.owner, row.token, row.until = owner, self._tables.next_token(), now + ttl
             row.attempts += 1
             claims.append(Claim(row.incident, row.next.work, owner, row.token, row.until, row.attempts))
         return tuple(claims)
+
+    def _free(self, works: Sequence[Work], now: datetime) -> list[_WorkRow]:
+        return [
+            row
+            for (_, work), row in self._tables.work.items()
+            if work in works and (row.due <= now or _at_once(row)) and (row.until is None or row.until <= now)
+        ]
+
+    async def waiting(self, works: Sequence[Work], *, now: datetime) -> int:
+        await self._tables.enter()
+        return len(self._free(works, now))
 
     async def renew(self, claim: Claim, *, now: datetime, ttl: timedelta) -> Claim:
         await self._tables.enter()

@@ -142,6 +142,11 @@ class FolderPlaybooks:
         """The playbook for this condition, in the newest good set."""
         return self.current().for_condition(condition)
 
+    @property
+    def all(self) -> tuple[Playbook, ...]:
+        """Every playbook in force."""
+        return self.current().all
+
     def current(self) -> Playbooks:
         """The newest good set. After a bad edit ``fault`` says what is wrong."""
         stamp = self._stamped()

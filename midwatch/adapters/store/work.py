@@ -74,6 +74,14 @@ class PostgresWork:
         async with self._database.begin() as connection:
             return (await connection.execute(_ABANDON, {"owner": owner})).rowcount
 
+    async def waiting(self, works: Sequence[Work], *, now: datetime) -> int:
+        w = t.work.c
+        due = func.coalesce(func.greatest(w.due_at, w.retry_at) <= now, True)
+        free = or_(w.claim_until.is_(None), w.claim_until <= now)
+        query = select(func.count()).select_from(t.work).where(w.work.in_(works), due, free)
+        async with self._database.begin() as connection:
+            return int((await connection.execute(query)).scalar_one())
+
     async def next_due(self, works: Sequence[Work], *, now: datetime) -> datetime | None:
         w = t.work.c
         due = func.coalesce(func.greatest(w.due_at, w.retry_at), w.created_at)

@@ -1,0 +1,49 @@
+"""The parts by which a model improves reports: the model, its tools, what people wrote down, and how far it may go."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from midwatch.adapters.catalog.playbooks import FolderPlaybooks
+from midwatch.bootstrap import Resources
+from midwatch.domain.dialogue import ToolSpec
+from midwatch.services.model_ports import Model, ToolAnswer
+from midwatch.services.reasoning.limits import Limits
+from midwatch.services.reasoning.refinement import Means, Refinement
+from midwatch.services.runtime import Bells
+from midwatch.settings import Settings
+
+
+class NoTools:
+    """A toolbox without tools: what the first report saw can still be thought about."""
+
+    async def offer(self) -> tuple[ToolSpec, ...]:
+        return ()
+
+    async def call(self, name: str, arguments: str) -> ToolAnswer:
+        return ToolAnswer(text=f"there is no tool {name}({arguments})", ok=False)
+
+
+@asynccontextmanager
+async def open_refinement(resources: Resources, bells: Bells) -> AsyncIterator[Refinement]:
+    """Refinements by the configured models. Without any, each is ended as soon as it is claimed."""
+    model: Model | None = None
+    means = Means(
+        model=model,
+        toolbox=NoTools(),
+        playbooks=FolderPlaybooks(resources.settings.playbooks_dir),
+        journal=resources.journal(bells),
+        quiet=resources.stores.journal,
+    )
+    yield Refinement(means, limits_of(resources.settings), resources.clock, resources.ids, by=resources.owner)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """How far a refinement may go by these settings."""
+    return Limits(
+        incident=settings.incident_budget,
+        day=settings.day_budget,
+        rounds=settings.refine_rounds,
+        data_bytes=settings.refine_data_bytes,
+        race_below=settings.refine_race_below,
+        hypotheses=settings.refine_hypotheses,
+    )
