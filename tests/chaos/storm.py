@@ -65,6 +65,8 @@ FAULTS: tuple[dict[str, Any], ...] = (
 RESUME_P95_S = 5.0
 _SEEN_S, _END_S, _CALM_S = 90.0, 240.0, 180.0
 _REJECTS = 0.05
+_JUMPS, _JUMP_S = 8, 30.0
+"""Jumps of the cluster's clock: together less than the skew between two clocks that is put up with."""
 _AT_WORK = ("open", "investigating", "proposed", "awaiting_approval", "acting", "verifying")
 
 Report = Callable[[dict[str, Any]], None]
@@ -81,6 +83,8 @@ class Storm:
         self.faults: list[str] = []
         self.ends: Counter[str] = Counter()
         self.injected = 0
+        self._jumps = 0
+        self._choices: dict[str, str] = {}
         self.resumed: list[tuple[float, str]] = []
         self._valkey = EmbeddedValkey(house.state, runtime_dir(house.state))
         settings = Settings.model_construct(state_dir=house.state, ray_address="")
@@ -130,8 +134,18 @@ class Storm:
             state = (await self._owned(name))[0]["state"]
         finally:
             await self._cluster(lambda: self._house.cluster.heals(scenario, target))
+        if state == "escalated":  # a person takes over, and does not wait until a back-off of minutes is outlived
+            await self._cluster(lambda: self._fresh_pods(target))
         await self._until(lambda: self._calm(name), _CALM_S, f"stuck: {scenario} was healed and is not closed")
         return str(state)
+
+    def _fresh_pods(self, target: str) -> None:
+        namespace, name = target.split("/")
+        path = f"/api/v1/namespaces/{namespace}/pods"
+        for pod in self._house.cluster("GET", path)["items"]:
+            if pod["metadata"]["name"].startswith(f"{name}-"):
+                with suppress(httpx2.HTTPStatusError):  # gone meanwhile, or a fault of the API server
+                    self._house.cluster("DELETE", f"{path}/{pod['metadata']['name']}")
 
     async def _owned(self, name: str) -> list[dict[str, Any]]:
         query = "SELECT id, state, seq FROM incidents WHERE owner::json->>'name' = $1 ORDER BY updated_at DESC"
@@ -179,7 +193,7 @@ class Storm:
             await asyncio.sleep(0.3)
 
     async def _answer(self, approval: str) -> None:
-        choice = "reject" if self._chance.random() < _REJECTS else "approve"
+        choice = self._choices.setdefault(approval, "reject" if self._chance.random() < _REJECTS else "approve")
         with suppress(AssertionError, ValueError):  # the edge is away for long, or ends in mid-answer: asked again
             judged = await asyncio.to_thread(self._house.answer, approval, choice)
             if judged.get("outcome") == "pending":
@@ -190,8 +204,9 @@ class Storm:
         while True:
             await asyncio.sleep(self._chance.uniform(2.0, 8.0))
             with suppress(httpx2.HTTPError):
-                if self._chance.random() < 0.1:
-                    await asyncio.to_thread(self._house.cluster, "POST", "/sandbox/clock", json={"advance": 120})
+                if self._chance.random() < 0.1 and self._jumps < _JUMPS:
+                    self._jumps += 1
+                    await asyncio.to_thread(self._house.cluster, "POST", "/sandbox/clock", json={"advance": _JUMP_S})
                 else:
                     fault = self._chance.choice(FAULTS)
                     await asyncio.to_thread(self._house.cluster, "POST", "/sandbox/faults", json=fault)
