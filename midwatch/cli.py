@@ -8,6 +8,7 @@ from midwatch.commands import (
     audit,
     diagnose,
     incidents,
+    keeping,
     playbooks,
     rules,
     sandbox,
@@ -44,6 +45,8 @@ def _options(
 
 app.command()(up.up)
 app.command()(up.down)
+app.command()(keeping.backup)
+app.command()(keeping.restore)
 app.command()(status.status)
 app.command()(incidents.incidents)
 app.command()(incidents.signals)

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from midwatch.domain.errors import Invalid
+from midwatch.domain.errors import Invalid, MidwatchError
 from midwatch.processes import Ledger, running_pid
 from midwatch.settings import Settings, child_environment, load_settings
 from midwatch.tokens import token_in
@@ -78,9 +78,18 @@ def up(
 
 def down(
     wait_s: Annotated[float, typer.Option("--wait", help="Seconds to wait for a clean end before killing.")] = 20.0,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Then delete everything that was kept on this machine.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --purge: do not ask.")] = False,
 ) -> None:
-    """End the Midwatch of this state directory, and whatever an earlier crash left behind. State is kept."""
+    """End the Midwatch of this state directory, and whatever an earlier crash left behind. State is kept.
+
+    With --purge all of it is deleted: incidents, journals, the audit trail, tokens, logs. `midwatch backup` first.
+    """
     settings = load_settings()
+    if purge and not yes:
+        typer.confirm(f"Delete everything that Midwatch keeps in {settings.state_dir}?", abort=True)
     pid = running_pid(settings.state_dir)
     if pid is not None:
         process = psutil.Process(pid)
@@ -91,7 +100,23 @@ def down(
             process.kill()
         time.sleep(0.1)
     ended = Ledger(settings.state_dir).reap()
-    if pid is None and not ended:
+    if purge:
+        _purge(settings)
+    elif pid is None and not ended:
         out.print("Midwatch was not running.")
     else:
         out.print("Midwatch is down. State is kept in " + escape(str(settings.state_dir)), highlight=False)
+
+
+def _purge(settings: Settings) -> None:
+    from midwatch.bootstrap.keeping import purge  # brings the database driver, which `up` does not need
+
+    try:
+        left = purge(settings)
+    except MidwatchError as error:
+        err.print(escape(str(error)), style="red", highlight=False)
+        raise typer.Exit(1) from error
+    kept = f" Not ours, and still there: {', '.join(path.name for path in left)}." if left else ""
+    out.print(f"Everything kept in {escape(str(settings.state_dir))} is deleted.{escape(kept)}", highlight=False)
+    if settings.database_url or settings.redis_url:
+        out.print("Your own database and Redis were not touched.")

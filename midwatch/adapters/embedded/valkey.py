@@ -4,6 +4,7 @@ The wrapper ends its server by SIGKILL at exit; here it is a daemon that keeps a
 """
 
 import importlib
+import shutil
 import socket
 import subprocess
 import time
@@ -76,6 +77,11 @@ class EmbeddedValkey:
             if time.monotonic() > end:
                 process.kill()
             time.sleep(0.01)
+
+    def purge(self) -> None:
+        """End the server and delete all that it kept."""
+        self.stop()
+        shutil.rmtree(self._base, ignore_errors=True)
 
     def _config(self) -> str:
         return "".join(

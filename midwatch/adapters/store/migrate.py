@@ -27,6 +27,14 @@ async def migrate(database: Database) -> None:
             ) from error
 
 
+async def revision(database: Database) -> str:
+    """The schema's version, empty where there is no schema yet."""
+    async with database.begin() as connection:
+        if (await connection.execute(text("SELECT to_regclass('alembic_version')"))).scalar() is None:
+            return ""
+        return str((await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar() or "")
+
+
 def _upgrade(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(files("midwatch.adapters.store") / "migrations"))
