@@ -75,8 +75,11 @@ Report = Callable[[dict[str, Any]], None]
 class Storm:
     """One house under way; build it over a house that runs."""
 
-    def __init__(self, house: RunningHouse, *, incidents: int, kills: int, seed: int, report: Report) -> None:
+    def __init__(
+        self, house: RunningHouse, *, incidents: int, kills: int, seed: int, report: Report, minutes: float = 240.0
+    ) -> None:
         self._house, self._report = house, report
+        self._until_s = time.monotonic() + minutes * 60
         self._incidents, self._kills = incidents, kills
         self._chance = random.Random(seed)
         self._begun = self.ended = self.killed = 0
@@ -106,11 +109,16 @@ class Storm:
             await self._returning.stop()
         await self._judge()
 
+    @property
+    def _late(self) -> bool:
+        """Whether nothing new is begun any more."""
+        return time.monotonic() > self._until_s
+
     # incidents
 
     async def _line(self, target: str) -> None:
         """One deployment, broken again and again until there are enough incidents."""
-        while self._begun < self._incidents:
+        while self._begun < self._incidents and not self._late:
             self._begun += 1
             began = time.monotonic()
             try:
@@ -196,7 +204,7 @@ class Storm:
         choice = self._choices.setdefault(approval, "reject" if self._chance.random() < _REJECTS else "approve")
         with suppress(AssertionError, ValueError):  # the edge is away for long, or ends in mid-answer: asked again
             judged = await asyncio.to_thread(self._house.answer, approval, choice)
-            if judged.get("outcome") == "pending":
+            if judged.get("outcome") in ("needs-confirmation", "repeated"):
                 await asyncio.to_thread(self._house.answer, approval, "confirm")
 
     async def _weather(self) -> None:
@@ -216,7 +224,7 @@ class Storm:
         """Kills in proportion to the incidents that ended, at most two victims on their way back at once."""
         victims: list[str] = []
         returning: set[asyncio.Task[None]] = set()
-        while self.killed < self._kills:
+        while self.killed < self._kills and not self._late:
             done = self.ended >= self._incidents or len(self.faults) >= len(TARGETS)
             due = self._kills if done else self._kills * (self.ended + 1) / self._incidents
             if self.killed >= due or len(returning) >= 2:
@@ -342,13 +350,21 @@ def main() -> int:
     parser.add_argument("--incidents", type=int, default=300, metavar="N")
     parser.add_argument("--kills", type=int, default=200, metavar="N")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=240.0, help="begin nothing new after so long (240)")
     options = parser.parse_args()
     began = time.monotonic()
     with house_folder("mw-storm-") as folder:
         house = RunningHouse(folder, scenario="none")
         try:
             start(house)
-            storm = Storm(house, incidents=options.incidents, kills=options.kills, seed=options.seed, report=_line)
+            storm = Storm(
+                house,
+                incidents=options.incidents,
+                kills=options.kills,
+                seed=options.seed,
+                report=_line,
+                minutes=options.minutes,
+            )
             asyncio.run(storm.run())
         finally:
             house.stop()
