@@ -15,12 +15,14 @@ class RuleEngine(Resident):
         ttl = timedelta(seconds=self._settings.claim_ttl_s)
         bells = ActorBells()
         heartbeats = dead_man(resources, bells)
+        retention = resources.retention()
         async with open_ingestion(resources, bells) as ingestion:
 
             async def turn() -> None:
                 await heartbeats.look()
                 await ingestion.drain()
                 await ingestion.settle_incidents(owner=self._name, ttl=ttl)
+                await retention.turn()
                 self._metrics.queue_depth.set(await resources.stores.inbox.depth())
 
             await self.turns(turn)

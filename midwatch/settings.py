@@ -119,6 +119,11 @@ class Settings(BaseSettings):
     refine_hypotheses: int = Field(3, ge=1, le=8)
     """How many explanations are pursued at once."""
 
+    keep_incidents_days: int = Field(90, ge=0)
+    """Days after which an incident that is over is deleted, with its journal, questions and cards; 0: never."""
+    keep_signals_days: int = Field(14, ge=0)
+    """Days after which a settled signal is deleted, unless its incident is open; 0: never."""
+
     incident_budget_s: float = Field(600.0, ge=0)
     """Seconds a model may work on one incident. 0, here and below: no limit."""
     incident_budget_model_calls: int = Field(60, ge=0)

@@ -15,6 +15,7 @@ from midwatch.domain.incidents import Work
 from midwatch.services.desk import Desk
 from midwatch.services.notification import Channel, ConsoleChannel, Notification
 from midwatch.services.ports import Claim
+from midwatch.services.retention import Keep, Retention
 from midwatch.services.ringing import RingingJournal
 from midwatch.services.runtime import Bells
 from midwatch.services.users import Users
@@ -53,6 +54,12 @@ class Resources:
     def journal(self, bells: Bells) -> RingingJournal:
         """The journal that rings whoever is needed after each append."""
         return RingingJournal(self.stores.journal, bells)
+
+    def retention(self) -> Retention:
+        """What deletes by age."""
+        days = self.settings
+        keep = Keep.days(incidents=days.keep_incidents_days, signals=days.keep_signals_days)
+        return Retention(self.stores.attic, keep, self.clock)
 
     def users(self) -> Users:
         """Who people are, and what they may do."""

@@ -146,6 +146,7 @@ class MemoryStore:
         self.heartbeats = MemoryHeartbeats(self._tables)
         self.users = MemoryUsers()
         self.audit = MemoryAudit(self._tables)
+        self.attic = MemoryAttic(self._tables)
         self.pauses = MemoryPauses(self._tables)
         self.deeds = MemoryDeeds(self._tables)
 
@@ -526,6 +527,35 @@ class MemoryHeartbeats(_Port):
 
     async def all(self) -> tuple[Heartbeat, ...]:
         return tuple(self._tables.heartbeats.values())
+
+
+class MemoryAttic(_Port):
+    async def forget_incidents(self, *, ended_before: datetime, limit: int) -> int:
+        await self._tables.enter()
+        tables = self._tables
+        old = [each for each in tables.incidents.values() if each.ended_at and each.ended_at < ended_before]
+        gone = {each.id for each in sorted(old, key=lambda each: (each.ended_at, each.id))[:limit]}
+        asked = {id_ for id_, (incident, _) in tables.approvals.items() if incident in gone}
+        tables.clicks = {id_: row for id_, row in tables.clicks.items() if row.click.approval_id not in asked}
+        tables.approvals = {id_: row for id_, row in tables.approvals.items() if id_ not in asked}
+        tables.cards = {place: row for place, row in tables.cards.items() if place[0] not in gone}
+        tables.work = {place: row for place, row in tables.work.items() if place[0] not in gone}
+        tables.entries = {id_: rows for id_, rows in tables.entries.items() if id_ not in gone}
+        tables.incidents = {id_: row for id_, row in tables.incidents.items() if id_ not in gone}
+        return len(gone)
+
+    async def forget_signals(self, *, received_before: datetime, limit: int) -> int:
+        await self._tables.enter()
+        rows = sorted(self._tables.signals.items(), key=lambda item: item[1].order())
+        gone = [key for key, row in rows if self._forgettable(row, received_before)][:limit]
+        for key in gone:
+            del self._tables.signals[key]
+        return len(gone)
+
+    def _forgettable(self, row: _SignalRow, before: datetime) -> bool:
+        incident = self._tables.incidents.get(row.incident) if row.incident else None
+        over = incident is None or (incident.ended_at is not None and incident.ended_at < before)
+        return row.settled and row.signal.received_at < before and over
 
 
 class MemoryClicks(_Port):

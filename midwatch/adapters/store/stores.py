@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from midwatch.adapters.store.attic import PostgresAttic
 from midwatch.adapters.store.audit import PostgresAudit
 from midwatch.adapters.store.brakes import PostgresDeeds, PostgresPauses
 from midwatch.adapters.store.cards import PostgresCards
@@ -17,6 +18,7 @@ from midwatch.adapters.store.work import PostgresWork
 from midwatch.services.brakes import DeedBook, PauseBook
 from midwatch.services.heartbeats import HeartbeatBook
 from midwatch.services.ports import AuditTrail, CardBox, ClickBox, Inbox, Journal, Leases, SilenceBook, WorkQueue
+from midwatch.services.retention import Attic
 from midwatch.services.users import UserBook
 
 
@@ -36,6 +38,7 @@ class Stores:
     pauses: PauseBook
     deeds: DeedBook
     heartbeats: HeartbeatBook
+    attic: Attic
 
 
 def open_stores(database: Database) -> Stores:
@@ -53,4 +56,5 @@ def open_stores(database: Database) -> Stores:
         pauses=PostgresPauses(database),
         deeds=PostgresDeeds(database),
         heartbeats=PostgresHeartbeats(database),
+        attic=PostgresAttic(database),
     )
