@@ -97,6 +97,10 @@ class Settings(BaseSettings):
     rate_limit_per_minute: int = Field(
         60, ge=1, validation_alias=_aliases("RATE_LIMIT_PER_MINUTE", "RATE_LIMIT_PER_MINUTE")
     )
+    chat_session_s: float = Field(300.0, gt=0)
+    """How long a chat is remembered as one after its last message; then the next message begins anew."""
+    chat_grace_s: float = Field(30.0, ge=0)
+    """Added to it, for who is writing just then."""
     log_level: str = Field("INFO", validation_alias=_aliases("LOG_LEVEL", "LOG_LEVEL"))
     sweep_s: float = Field(2.0, gt=0)
     """How often every actor looks for what a lost wake-up left behind."""

@@ -15,6 +15,7 @@ from serve.routes import (
     alerts,
     approvals,
     audit,
+    chat,
     console,
     generic,
     health,
@@ -57,6 +58,7 @@ def build_api(open_edge: OpenEdge) -> FastAPI:
         audit,
         submit,
         users,
+        chat,
         console,
     ):
         app.include_router(routes.router)

@@ -9,6 +9,7 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request
 
 from midwatch.services.brakes import PauseBook
+from midwatch.services.conversations import Conversations
 from midwatch.services.heartbeats import HeartbeatBook
 from midwatch.services.ports import AuditTrail, ClickBox, Inbox, Journal, SilenceBook
 from midwatch.services.runtime import Bells, Clock, Ids
@@ -52,6 +53,10 @@ class Limits:
     """Unsettled signals above which webhooks answer 503: the sender keeps the alert and repeats it."""
     requests_per_minute: int = 60
     session_s: float = 12 * 3600
+    chat_session_s: float = 330.0
+    """How long after its last message a conversation is gone on with."""
+    chat_answer_s: float = 25.0
+    """How long a program's question waits for its answer before it is 202."""
     judgement_s: float = 5.0
     """How long an answer to an approval waits to be judged before it is 202."""
     poll_s: float = 0.4
@@ -73,6 +78,7 @@ class Edge:
     audit: AuditTrail
     heartbeats: HeartbeatBook
     pauses: PauseBook
+    conversations: Conversations
     clock: Clock
     ids: Ids
     bells: Bells

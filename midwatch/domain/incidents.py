@@ -21,6 +21,9 @@ from midwatch.domain.signals import Tier
 SETTLE = timedelta(seconds=5)
 """How long all signals must stay cleared before an incident that nobody acts on counts as over."""
 
+REQUEST = "request"
+"""In the place of a rule's name: a person asked for a change in words, and nothing is known to be wrong."""
+
 FLAPPING = 4
 """How many episodes within one incident make it one that flaps."""
 
@@ -371,6 +374,8 @@ def _awaiting(asked: ApprovalRequest) -> Next:
 
 
 def _settling(incident: Incident) -> tuple[Next, ...]:
+    if incident.rule == REQUEST and incident.state is State.ESCALATED and incident.updated_at is not None:
+        return (Next(Work.SETTLE, Reason.SETTLING, incident.updated_at + SETTLE),)  # no signal of it ever clears
     if incident.cleared_at is None:
         return ()
     return (Next(Work.SETTLE, Reason.SETTLING, incident.cleared_at + SETTLE),)

@@ -13,6 +13,7 @@ class Reason(StrEnum):
     SIGNAL_CLEARED = "signal-cleared"
     FIRED_AGAIN = "fired-again"
     NO_RULE = "no-rule"
+    REQUESTED_BY_PERSON = "requested-by-person"
     RESOLVED_BEFORE = "resolved-before"
     CAUSE_IS_OPEN = "cause-is-open"
     ADOPTED_BY_CAUSE = "adopted-by-cause"

@@ -12,7 +12,7 @@ from midwatch.domain.approvals import ApprovalOutcome
 from midwatch.domain.errors import ClaimLost, Conflict
 from midwatch.domain.grouping import named_objects
 from midwatch.domain.ids import IncidentKey
-from midwatch.domain.incidents import Incident, State, Work
+from midwatch.domain.incidents import REQUEST, Incident, State, Work
 from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef
 from midwatch.domain.rules import RuleSet, ripe_at
@@ -218,6 +218,8 @@ class Ingestion:
 
 def _ending(incident: Incident, by: str) -> list[ev.AnyEvent]:
     if incident.state is State.ESCALATED:
+        if incident.rule == REQUEST:
+            return [ev.Closed(reason=incident.reason, by=by, detail=incident.outcome)]
         return [ev.Closed(reason=Reason.SIGNALS_CLEARED, by=by, detail="Every signal cleared.")]
     ending: list[ev.AnyEvent] = [
         ev.Resolved(reason=Reason.SIGNALS_CLEARED, detail="It recovered before anything was done.")

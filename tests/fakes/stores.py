@@ -45,6 +45,7 @@ from midwatch.services.ports import (
     Receipt,
     SignalRow,
 )
+from tests.fakes.conversations import MemoryConversations
 from tests.fakes.users import MemoryUsers
 
 T = TypeVar("T")
@@ -149,6 +150,7 @@ class MemoryStore:
         self.attic = MemoryAttic(self._tables)
         self.pauses = MemoryPauses(self._tables)
         self.deeds = MemoryDeeds(self._tables)
+        self.conversations = MemoryConversations()
 
     @property
     def away(self) -> bool:

@@ -71,6 +71,7 @@ class Night:
             clicks=self.store.clicks,
             silences=self.store.silences,
             heartbeats=self.store.heartbeats,
+            conversations=self.store.conversations,
             users=Users(self.store.users, SystemClock(), SystemIds(), SystemSecrets()),
             audit=self.store.audit,
             clock=SystemClock(),

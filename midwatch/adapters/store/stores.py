@@ -7,6 +7,7 @@ from midwatch.adapters.store.audit import PostgresAudit
 from midwatch.adapters.store.brakes import PostgresDeeds, PostgresPauses
 from midwatch.adapters.store.cards import PostgresCards
 from midwatch.adapters.store.clicks import PostgresClicks
+from midwatch.adapters.store.conversations import PostgresConversations
 from midwatch.adapters.store.database import Database
 from midwatch.adapters.store.heartbeats import PostgresHeartbeats
 from midwatch.adapters.store.inbox import PostgresInbox
@@ -16,6 +17,7 @@ from midwatch.adapters.store.silences import PostgresSilences
 from midwatch.adapters.store.users import PostgresUsers
 from midwatch.adapters.store.work import PostgresWork
 from midwatch.services.brakes import DeedBook, PauseBook
+from midwatch.services.conversations import Conversations
 from midwatch.services.heartbeats import HeartbeatBook
 from midwatch.services.ports import AuditTrail, CardBox, ClickBox, Inbox, Journal, Leases, SilenceBook, WorkQueue
 from midwatch.services.retention import Attic
@@ -39,6 +41,7 @@ class Stores:
     deeds: DeedBook
     heartbeats: HeartbeatBook
     attic: Attic
+    conversations: Conversations
 
 
 def open_stores(database: Database) -> Stores:
@@ -57,4 +60,5 @@ def open_stores(database: Database) -> Stores:
         deeds=PostgresDeeds(database),
         heartbeats=PostgresHeartbeats(database),
         attic=PostgresAttic(database),
+        conversations=PostgresConversations(database),
     )

@@ -103,6 +103,7 @@ class House:
             users=Users(store.users, self.clock, CountingIds(900), CountingSecrets()),
             audit=cast("AuditTrail", audit),
             pauses=cast("PauseBook", pauses),
+            conversations=store.conversations,
             clock=self.clock,
             ids=CountingIds(),
             bells=self.bells,

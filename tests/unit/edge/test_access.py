@@ -24,17 +24,30 @@ API = [
     "/api/approvals",
     "/api/silences",
     "/api/me",
+    "/api/chat",
+    "/api/chat/x",
     "/api/users",
     "/api/audit",
     "/api/freeze",
 ]
-PAGES = ["/", "/live", "/incidents/x", "/incidents/x/live", "/submit", "/submitted/x", "/submitted/x/live"]
+PAGES = [
+    "/",
+    "/live",
+    "/incidents/x",
+    "/incidents/x/live",
+    "/submit",
+    "/submitted/x",
+    "/submitted/x/live",
+    "/chat",
+    "/chat/x/live",
+]
 WRITES = [
     "/alerts",
     "/api/alert/webhook",
     "/api/approvals/x/approve",
     "/api/approvals/x/reject",
     "/api/approvals/x/confirm",
+    "/api/chat",
     "/api/users/x/role",
     "/api/freeze",
     "/api/incidents/x/cancel",
@@ -42,6 +55,7 @@ WRITES = [
     "/api/users/x/link",
 ]
 DELETES = ["/api/freeze", "/api/silences/x", "/api/users/x", "/api/users/x/tokens/x", "/api/users/x/identities/x"]
+DELETES = ["/api/silences/x", "/api/chat/x", "/api/users/x", "/api/users/x/tokens/x", "/api/users/x/identities/x"]
 
 
 @pytest.mark.parametrize("path", OPEN)
@@ -92,6 +106,7 @@ def test_every_route_is_covered_by_these_tests() -> None:
         "/incidents/x/cancel",
         "/api/approvals/x",
         "/incidents/x/answer",
+        "/chat/x/clear",
         *DELETES,
     }
     paths = {
@@ -101,6 +116,7 @@ def test_every_route_is_covered_by_these_tests() -> None:
         .replace("{silence_id}", "x")
         .replace("{alert_id}", "x")
         .replace("{name}", "x")
+        .replace("{conversation_id}", "x")
         .replace("{token_id}", "x")
         .replace("{identity}", "x")
         for route in _routes(app)

@@ -1,6 +1,6 @@
 """What can be read: text for a model or a person, masked and cut to size."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import yaml
@@ -114,14 +114,21 @@ class ClusterReader:
         return f"{place}{meta['name']}  {_state(item)}  {self._age(meta)}"
 
     def _age(self, meta: Json) -> str:
-        if not meta.get("creationTimestamp"):
+        age = age_of(meta, self._clock.now())
+        if age is None:
             return ""
-        born = datetime.fromisoformat(str(meta["creationTimestamp"])).astimezone(UTC)
-        seconds = int((self._clock.now() - born).total_seconds())
+        seconds = int(age.total_seconds())
         for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
             if seconds >= size:
                 return f"{seconds // size}{unit}"
         return f"{seconds}s"
+
+
+def age_of(meta: Json, now: datetime) -> timedelta | None:
+    """How long ago an object was made, where its metadata say."""
+    if not meta.get("creationTimestamp"):
+        return None
+    return now - datetime.fromisoformat(str(meta["creationTimestamp"])).astimezone(UTC)
 
 
 def cut(text: str, *, keep_end: bool = False) -> str:
