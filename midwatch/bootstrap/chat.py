@@ -8,13 +8,16 @@ from midwatch.adapters.mcp.kubernetes.sight import ClusterSight
 from midwatch.adapters.redis.sessions import RedisSessions
 from midwatch.bootstrap import Resources
 from midwatch.bootstrap.serving import open_cache
+from midwatch.domain.intents import Kind
 from midwatch.services.chat.deciding import Deciding
 from midwatch.services.chat.desk import Chat, Helpers
+from midwatch.services.chat.freezing import Freezing
 from midwatch.services.chat.requesting import Requesting
 from midwatch.services.chat.sight import Looking
 from midwatch.services.chat.watch import Watchkeeping
 from midwatch.services.messaging import Incoming
 from midwatch.services.runtime import Bells
+from midwatch.services.stopping import Stopping
 
 
 @asynccontextmanager
@@ -28,10 +31,12 @@ async def open_chat(resources: Resources, bells: Bells, approvals: Incoming | No
     ):
         sight = ClusterSight(kube, clock)
         watch = Watchkeeping(stores.journal, stores.silences, clock, ids)
+        freezing = Freezing(Stopping(stores.journal, stores.pauses, clock, ids), clock)
         helpers = Helpers(
             looking=Looking(sight),
             watch=watch,
             deciding=Deciding(stores.journal, stores.clicks, watch, clock, bells),
+            extras={Kind.FREEZE: freezing, Kind.UNFREEZE: freezing},
             requesting=Requesting(resources.journal(bells), sight, clock, ids, cluster=settings.clusters[0]),
         )
         yield Chat(

@@ -83,7 +83,7 @@ class Watchkeeping:
             by=person.user,
             comment=intent.rest,
         )
-        await self._silences.put(silence)
+        await self._silences.put(silence, by=person.user, at=now)
         return (
             f"Namespace {intent.name} is silenced for {in_words(lasts)}: nothing new opens an incident there. "
             f"End it with `unsilence {short(silence.id)}`."
@@ -112,7 +112,7 @@ class Watchkeeping:
             return error.message
         now = self._clock.now()
         if silence.ends_at > now:
-            await self._silences.put(msgspec.structs.replace(silence, ends_at=now))
+            await self._silences.put(msgspec.structs.replace(silence, ends_at=now), by=person.user, at=now)
         return f"Silence {short(silence.id)} is over. What still fires opens its incident within a minute."
 
 

@@ -4,11 +4,14 @@ import pytest
 
 from midwatch.domain.approvals import Choice
 from midwatch.domain.incidents import REQUEST, State, Work
+from midwatch.domain.intents import Kind
 from midwatch.domain.signals import Tier
 from midwatch.domain.users import Role
 from midwatch.services.chat.desk import CONSOLE
+from midwatch.services.chat.freezing import Freezing
 from midwatch.services.chat.words import NO_MODEL, NO_SCANNER, STRANGER
 from midwatch.services.conversations import ChatMessage, Conversation, MessageState, Session, Speaker
+from midwatch.services.stopping import Stopping
 from tests.unit.chat.conftest import Room
 from tests.unit.edge import scenes
 
@@ -145,6 +148,24 @@ async def test_silences_by_words(room: Room) -> None:
     assert await room.store.silences.active(room.clock.now()) == ()
     await room.known("vera", Role.VIEWER, "slack:U2")
     assert "needs the role" in await room.say("silence shop for 2h", user="U2")
+
+
+async def test_freezes_by_words(room: Room) -> None:
+    freezing = Freezing(Stopping(room.store.journal, room.store.pauses, room.clock, room.ids), room.clock)
+    room.extras |= {Kind.FREEZE: freezing, Kind.UNFREEZE: freezing}
+    await room.known("vera", Role.VIEWER, "slack:U1")
+    await room.known("oscar", Role.OPERATOR, "slack:U2")
+    assert "needs the role" in await room.say("freeze")
+    assert await room.store.pauses.active(room.clock.now()) == ()
+    assert "Actions in shop are paused by user:oscar" in await room.say(
+        "freeze shop for 2h because of the sale", user="U2"
+    )
+    (pause,) = await room.store.pauses.active(room.clock.now())
+    assert (pause.namespaces, pause.reason) == (("shop",), "of the sale")
+    assert "Nothing was frozen" in await room.say("unfreeze other", user="U2")
+    assert "needs the role" in await room.say("unfreeze")
+    assert "1 freeze ended" in await room.say("unfreeze", user="U2")
+    assert "within 90 days" in await room.say("freeze shop for 900d", user="U2")
 
 
 async def test_incidents_and_their_story(room: Room) -> None:
