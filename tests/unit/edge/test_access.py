@@ -54,8 +54,14 @@ WRITES = [
     "/api/users/x/tokens",
     "/api/users/x/link",
 ]
-DELETES = ["/api/freeze", "/api/silences/x", "/api/users/x", "/api/users/x/tokens/x", "/api/users/x/identities/x"]
-DELETES = ["/api/silences/x", "/api/chat/x", "/api/users/x", "/api/users/x/tokens/x", "/api/users/x/identities/x"]
+DELETES = [
+    "/api/freeze",
+    "/api/silences/x",
+    "/api/chat/x",
+    "/api/users/x",
+    "/api/users/x/tokens/x",
+    "/api/users/x/identities/x",
+]
 
 
 @pytest.mark.parametrize("path", OPEN)
