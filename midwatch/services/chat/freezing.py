@@ -15,8 +15,8 @@ class Freezing:
         self._stopping, self._clock = stopping, clock
 
     async def answer(self, intent: Intent, person: Person) -> str:
-        """What holds from now on. Stopping needs the operator's role; so does letting things go on."""
-        if refusal := lacks(person, Role.OPERATOR):
+        """What holds from now on. Stopping needs the role operator, letting things go on the role approver."""
+        if refusal := lacks(person, Role.APPROVER if intent.kind is Kind.UNFREEZE else Role.OPERATOR):
             return refusal
         namespaces = (intent.namespace,) if intent.namespace else ()
         if intent.kind is Kind.UNFREEZE:

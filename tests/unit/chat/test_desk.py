@@ -155,6 +155,7 @@ async def test_freezes_by_words(room: Room) -> None:
     room.extras |= {Kind.FREEZE: freezing, Kind.UNFREEZE: freezing}
     await room.known("vera", Role.VIEWER, "slack:U1")
     await room.known("oscar", Role.OPERATOR, "slack:U2")
+    await room.known("alice", Role.APPROVER, "slack:U3")
     assert "needs the role" in await room.say("freeze")
     assert await room.store.pauses.active(room.clock.now()) == ()
     assert "Actions in shop are paused by user:oscar" in await room.say(
@@ -162,9 +163,9 @@ async def test_freezes_by_words(room: Room) -> None:
     )
     (pause,) = await room.store.pauses.active(room.clock.now())
     assert (pause.namespaces, pause.reason) == (("shop",), "of the sale")
-    assert "Nothing was frozen" in await room.say("unfreeze other", user="U2")
-    assert "needs the role" in await room.say("unfreeze")
-    assert "1 freeze ended" in await room.say("unfreeze", user="U2")
+    assert "Nothing was frozen" in await room.say("unfreeze other", user="U3")
+    assert "needs the role approver" in await room.say("unfreeze", user="U2")
+    assert "1 freeze ended" in await room.say("unfreeze", user="U3")
     assert "within 90 days" in await room.say("freeze shop for 900d", user="U2")
 
 
