@@ -53,7 +53,7 @@ class Looking:
         self._toolbox, self._summaries, self._memory = toolbox, summaries, memory
         self._meter, self._limits, self._mask = meter, limits, masker
         self._offered: tuple[ToolSpec, ...] | None = None
-        self._under_way: dict[tuple[str, str], asyncio.Task[ToolAnswer]] = {}
+        self._asked_now: dict[tuple[str, str], asyncio.Task[ToolAnswer]] = {}
 
     async def offer(self) -> tuple[ToolSpec, ...]:
         """The tools there are, and the one to read answers again. Without servers only that one.
@@ -111,12 +111,14 @@ class Looking:
         return (_summed(thought, call_id, summary), event) if summary is not None else (event,)
 
     async def _shared(self, key: tuple[str, str], call: ToolCall) -> ToolAnswer:
-        """One call for all lines that ask the same at the same time; it goes on while any of them waits."""
-        task = self._under_way.get(key)
+        """One call for all lines that ask the same; it goes on while any of them waits. What failed is asked again."""
+        task = self._asked_now.get(key)
         if task is None:
-            task = self._under_way[key] = asyncio.create_task(self._asked_of_toolbox(call))
-            task.add_done_callback(lambda _: self._under_way.pop(key, None))
-        return await asyncio.shield(task)
+            task = self._asked_now[key] = asyncio.create_task(self._asked_of_toolbox(call))
+        answer = await asyncio.shield(task)
+        if not answer.ok:
+            self._asked_now.pop(key, None)
+        return answer
 
     async def _asked_of_toolbox(self, call: ToolCall) -> ToolAnswer:
         try:
@@ -130,7 +132,7 @@ class Looking:
 
     async def stop(self) -> None:
         """Cancel what nobody waits for any more."""
-        tasks = tuple(self._under_way.values())
+        tasks = tuple(self._asked_now.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

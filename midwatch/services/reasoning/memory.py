@@ -139,7 +139,8 @@ class Memory:
         if new:
             self.data_bytes += len(event.output)
             self.spent = self.spent + Spent(tool_calls=1)
-            self.asked.setdefault((event.tool, event.input), event.call_id)
+            if event.ok:  # what failed may be asked again
+                self.asked.setdefault((event.tool, event.input), event.call_id)
             thought.looked += 1
         thought.took_ms += event.took_ms
         self._answered(thought)

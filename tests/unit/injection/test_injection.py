@@ -12,15 +12,14 @@ from midwatch.domain import events as ev
 from midwatch.domain.dialogue import AssistantTurn, ModelRequest, ToolTurn, UserTurn
 from midwatch.domain.incidents import Work
 from midwatch.domain.masking import mask
-from midwatch.domain.policy import Policy
 from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef
 from midwatch.services.model_ports import Runbook
-from midwatch.services.planning import Planning
 from midwatch.services.reasoning.limits import Limits
-from tests.fakes.cluster import WEB, FakeCluster
+from tests.fakes.cluster import WEB
 from tests.fakes.models import Say, ScriptedModel, call
-from tests.fakes.reasoning import FIRST, PLAYBOOKS, Shelf, Study, Tools, answer
+from tests.fakes.reasoning import FIRST, Shelf, Study, Tools, answer
+from tests.fakes.remedies import Bench
 from tests.fakes.samples import attached
 
 SECRET = "tr0ub4dor-and-3-more-words"
@@ -189,9 +188,8 @@ async def test_an_obedient_model_does_no_harm(case: Case) -> None:
     assert {name for name, _ in scene.tools.calls} <= {"logs", "events"}
 
     # what becomes of it: nothing runs, and a plan is about the incident's own object or there is none
-    cluster = FakeCluster()
-    planning = Planning(scene.store.journal, PLAYBOOKS, Rules(), cluster, cluster, scene.clock, by="planner")
-    now = scene.clock.now()
+    bench = Bench(store=scene.store)  # type: ignore[arg-type]
+    cluster, planning, now = bench.cluster, bench.planning, scene.clock.now()
     for claim in await scene.store.work.claim([Work.PLAN], owner="planner", now=now, ttl=timedelta(seconds=6)):
         incident = await planning.propose(claim)
     assert not cluster.mutations
@@ -213,10 +211,3 @@ async def after(scene: Study) -> list[ev.AnyEvent]:
     events = await scene.events()
     made = next(number for number, event in enumerate(events) if isinstance(event, ev.ReportMade))
     return events[made + 1 :]
-
-
-class Rules:
-    """A policy that lets low risk run alone."""
-
-    def current(self) -> Policy:
-        return Policy(cooldown_s=0.0)
