@@ -32,7 +32,6 @@ class PauseBook(Protocol):
 
     async def put(self, pause: Pause, *, by: str, at: datetime) -> None:
         """Commit a pause, or what it is changed to, and into the audit trail who said so."""
-        """Commit a pause, or what it is changed to, and record in the audit trail who wanted it."""
         ...
 
     async def active(self, now: datetime) -> tuple[Pause, ...]:

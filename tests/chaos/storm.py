@@ -24,6 +24,7 @@ from typing import Any
 
 import httpx2
 import psutil
+import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a script, too
 
@@ -134,7 +135,7 @@ class Storm:
     async def _incident(self, target: str) -> str:
         name = target.split("/")[1]
         before = await self._entries(name)
-        scenario = "imagepull" if self._chance.random() < 0.25 else "crashloop"
+        scenario = "imagepull" if self._chance.random() < 0.15 else "crashloop"
         await self._cluster(lambda: self._house.cluster.breaks(scenario, target))
         try:
             await self._until(lambda: self._moved(name, before), _SEEN_S, f"lost: {scenario} was not seen")
@@ -332,6 +333,15 @@ def _line(record: dict[str, Any]) -> None:
     print(json.dumps(record), flush=True)
 
 
+def hurry(folder: Path, timeout_s: float = 45.0) -> None:
+    """Give up a fix that does not help sooner than one would outside: half a minute is a long time in the sandbox."""
+    for path in sorted((folder / "playbooks").glob("*.yaml")):
+        body = yaml.safe_load(path.read_text())
+        for check in (check for step in body["steps"] for check in step.get("verify", ())):
+            check["timeout_s"] = timeout_s
+        path.write_text(yaml.safe_dump(body, sort_keys=False))
+
+
 def start(house: RunningHouse, tries: int = 3) -> None:
     """Start a house, again where Ray gave up on itself: on a crowded machine its raylet may take over 30 s."""
     for left in reversed(range(tries)):
@@ -356,6 +366,7 @@ def main() -> int:
     with house_folder("mw-storm-") as folder:
         house = RunningHouse(folder, scenario="none")
         try:
+            hurry(folder)
             start(house)
             storm = Storm(
                 house,

@@ -64,7 +64,6 @@ def silence_record(silence: Silence, *, by: str, at: datetime) -> AuditRecord:
 def pause_record(pause: Pause, *, by: str, at: datetime) -> AuditRecord:
     """What the audit trail says of a pause that somebody called or lifted."""
     what = "pause-ended" if pause.ends_at is not None and pause.ends_at <= at else "pause-called"
-    what = "pause-lifted" if pause.ends_at is not None and pause.ends_at <= at else "pause-called"
     data = msgspec.json.encode(pause).decode()
     return AuditRecord(at=at, who=by, what=what, why=pause.reason, about=pause.id, data=data)
 
