@@ -8,7 +8,7 @@ export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help install run test check format doctor bench kill-walk demo-check lock image clean \
-        compose image lint types unit catalog contract integration ray e2e chaos system
+        compose image lint types unit catalog contract integration ray e2e chaos chaos-slice system
 
 help: ## this page
 	@echo "Midwatch: the night watch over Kubernetes"
@@ -23,7 +23,7 @@ install: ## make .venv and install the locked packages and Midwatch into it
 run: install ## start everything on this machine with a simulated cluster; Ctrl-C stops it
 	@$(BIN)/midwatch up
 
-test: check contract integration ray e2e chaos ## everything: the gate, then every suite
+test: check contract integration ray e2e chaos-slice ## everything: the gate, then every suite
 
 check: install lint types unit catalog ## the gate: format, lint, imports, types, unit tests, rules and playbooks
 
@@ -54,8 +54,11 @@ ray: install ## actors on a real local Ray
 e2e: install ## the whole line, alert to resolved
 	$(PYTEST) -q tests/e2e --timeout=300
 
-chaos: install ## a seeded slice of the kill walk
+chaos-slice: install ## a seeded slice of the kill walk, and one of the storm
 	$(PYTEST) -q tests/chaos --timeout=180
+
+chaos: install ## 300 incidents under 200 random kills and a misbehaving API server (long)
+	$(BIN)/python tests/chaos/storm.py --incidents 300 --kills 200
 
 system: install ## against Debian's Redis, Prometheus, Alertmanager and Chromium; what is missing is skipped
 	$(PYTEST) -q tests/system --timeout=180
