@@ -23,7 +23,9 @@ class ApprovalBroker(Resident):
                 else:
                     await approvals.expire(claim)
 
-            async with resources.desk((Work.ASK, Work.AWAIT), do, bells, slots=_AT_ONCE) as desk:
+            async with resources.desk(
+                (Work.ASK, Work.AWAIT), do, bells, slots=_AT_ONCE, on_free=self._woken.set
+            ) as desk:
 
                 async def turn() -> None:
                     await approvals.drain()

@@ -22,8 +22,17 @@ class PlaybookExecutor(Resident):
         bells = ActorBells()
         async with (
             open_remediation(resources, bells) as (planning, execution, freeing),
-            resources.desk((Work.PLAN,), planning.propose, bells, slots=_PLANS_AT_ONCE) as plans,
-            resources.desk((Work.EXECUTE,), execution.run, bells, slots=_RUNS_AT_ONCE, max_attempts=_ENDLESS) as runs,
+            resources.desk(
+                (Work.PLAN,), planning.propose, bells, slots=_PLANS_AT_ONCE, on_free=self._woken.set
+            ) as plans,
+            resources.desk(
+                (Work.EXECUTE,),
+                execution.run,
+                bells,
+                slots=_RUNS_AT_ONCE,
+                on_free=self._woken.set,
+                max_attempts=_ENDLESS,
+            ) as runs,
         ):
 
             async def turn() -> None:

@@ -42,12 +42,15 @@ class RcaWorker(Resident):
         async with (
             open_refinement(resources, bells) as refinement,
             open_investigation(resources, bells, refinement.model_there) as investigation,
-            resources.desk((Work.INVESTIGATE,), investigation.run, bells, slots=settings.rca_slots) as first,
+            resources.desk(
+                (Work.INVESTIGATE,), investigation.run, bells, slots=settings.rca_slots, on_free=self._woken.set
+            ) as first,
             resources.desk(
                 (Work.REFINE,),
                 refinement.run,
                 bells,
                 slots=settings.refine_slots,
+                on_free=self._woken.set,
                 max_attempts=_ENDLESS,
                 cancel_lost=True,
             ) as better,

@@ -82,6 +82,7 @@ class Resources:
         slots: int,
         max_attempts: int = 8,
         cancel_lost: bool = False,
+        on_free: Callable[[], None] | None = None,
     ) -> AsyncIterator[Desk]:
         """A desk whose running work is cancelled when the block is left."""
         desk = Desk(
@@ -95,6 +96,7 @@ class Resources:
             slots=slots,
             max_attempts=max_attempts,
             cancel_lost=cancel_lost,
+            on_free=on_free,
         )
         try:
             yield desk

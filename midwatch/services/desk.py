@@ -23,6 +23,8 @@ class Desk:
 
     With ``cancel_lost`` work whose claim is lost (taken over, or no longer to be done) is cancelled at the next renewal
     instead of at its next append: for work that costs money while it waits.
+
+    ``on_free`` is called when a slot becomes free that was missing before: drain again, a queue may have built up.
     """
 
     def __init__(
@@ -38,12 +40,14 @@ class Desk:
         slots: int,
         max_attempts: int = 8,
         cancel_lost: bool = False,
+        on_free: Callable[[], None] | None = None,
     ) -> None:
         self._queue, self._works, self._do, self._clock = queue, tuple(works), do, clock
         self._owner, self._ttl, self._slots = owner, timedelta(seconds=ttl_s), slots
         self._journal, self._max_attempts, self._cancel_lost = journal, max_attempts, cancel_lost
         self._running: set[asyncio.Task[None]] = set()
         self._owed: list[tuple[Claim, datetime | None, str]] = []
+        self._on_free, self._full = on_free, False
         self.done = 0
 
     @property
@@ -62,7 +66,15 @@ class Desk:
             for claim in claims:
                 task = asyncio.create_task(self._work(claim), name=f"{claim.work}:{claim.incident}")
                 self._running.add(task)
-                task.add_done_callback(self._running.discard)
+                task.add_done_callback(self._over)
+        self._full = True
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        """A slot is free; where every one was taken, more may be waiting than was claimed."""
+        self._running.discard(task)
+        if self._full and self._on_free is not None:
+            self._full = False
+            self._on_free()
 
     async def stop(self) -> None:
         """Cancel what runs and wait until it is gone; the claims fall back to the queue."""

@@ -47,7 +47,14 @@ class Office:
         self.queue = CountingWork(store.work)
 
     def desk(
-        self, do: Do, *, slots: int = 4, max_attempts: int = 8, owner: str = "me", cancel_lost: bool = False
+        self,
+        do: Do,
+        *,
+        slots: int = 4,
+        max_attempts: int = 8,
+        owner: str = "me",
+        cancel_lost: bool = False,
+        on_free: Callable[[], None] | None = None,
     ) -> Desk:
         return Desk(
             self.queue,  # type: ignore[arg-type]  # passes everything else on
@@ -60,6 +67,7 @@ class Office:
             slots=slots,
             max_attempts=max_attempts,
             cancel_lost=cancel_lost,
+            on_free=on_free,
         )
 
     async def incident(self, number: int = 1) -> Incident:
@@ -104,6 +112,24 @@ async def test_takes_what_is_due_and_does_it_once(office: Office) -> None:
 
     assert desk.done == 1
     assert isinstance(await office.last(), ev.ReportMade)
+
+
+async def test_says_when_a_slot_is_free_that_was_missing_before(office: Office) -> None:
+    for number in range(1, 4):
+        await office.incident(number)
+    rung = 0
+
+    def ring() -> None:
+        nonlocal rung
+        rung += 1
+
+    desk = office.desk(office.reported, slots=2, on_free=ring)
+    await desk.drain()
+    await idle(desk)
+    assert (desk.done, rung) == (2, 1)
+    await desk.drain()
+    await idle(desk)
+    assert (desk.done, rung) == (3, 1), "nothing more could be waiting: not all slots were taken"
 
 
 async def test_never_runs_more_than_its_slots_and_takes_the_rest_later(office: Office) -> None:
