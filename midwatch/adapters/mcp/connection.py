@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 _CLOSED = -32000
 _TIMED_OUT = -32001
+_MAX_TOOLS = 1_000
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -60,6 +61,8 @@ class McpConnection:
         self._changed = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
         self._jitter = random.Random(name)  # noqa: S311  spreads reconnects, guards nothing
+        self.tried = asyncio.Event()
+        """Set when the first try to connect has ended, well or not."""
         self.tools: Mapping[str, Tool] = {}
         self.connects = 0
         self.last_error = ""
@@ -88,6 +91,28 @@ class McpConnection:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+
+    async def refresh(self, *, timeout_s: float) -> None:
+        """Read the list of tools anew: the probe that a server answers. Raises ``Transient`` when it does not."""
+        self.start()
+        live = await self._connected(timeout_s)
+        try:
+            async with asyncio.timeout(timeout_s):
+                either: set[asyncio.Future[Any]] = {asyncio.ensure_future(_all_tools(live.client)), live.dead}
+                done = await _first_of(either)
+                if live.dead in done:
+                    raise Transient(f"{self.name}: the connection broke")
+                self.tools = next(iter(done)).result()
+        except TimeoutError as error:
+            raise Transient(f"{self.name}: gave no list of its tools within {timeout_s:g} s") from error
+        except MCPError as error:
+            if error.code == _CLOSED:
+                live.kill()
+            raise Transient(f"{self.name}: gave no list of its tools: {error}"[:300]) from error
+
+    def forget(self) -> None:
+        """Drop the tools that were read: nobody may rely on them while the server is not well."""
+        self.tools = {}
 
     async def call(self, tool: str, arguments: Mapping[str, Any], *, timeout_s: float | None = None) -> Answer:
         """Call a tool. Raises ``Transient`` when there is no connection, it breaks, or no answer comes in time.
@@ -142,6 +167,7 @@ class McpConnection:
                     live, pause = _Live(client), 0.2
                     self.connects += 1
                     self.last_error = ""
+                    self.tried.set()
                     async with self._changed:
                         self._live = live
                         self._changed.notify_all()
@@ -156,6 +182,7 @@ class McpConnection:
                 self.last_error = _first(error)
                 log.warning("MCP server lost", extra={"server": self.name, "error": self.last_error})
             finally:
+                self.tried.set()
                 self._live = None
                 if live is not None:
                     live.kill()
@@ -167,11 +194,25 @@ async def _all_tools(client: Client) -> dict[str, Tool]:
     tools: dict[str, Tool] = {}
     cursor: str | None = None
     while True:
-        page = await client.list_tools(cursor=cursor)
+        page = await client.list_tools(cursor=cursor, cache_mode="bypass")
         tools |= {tool.name: tool for tool in page.tools}
+        if len(tools) > _MAX_TOOLS:
+            raise Transient(f"lists more than {_MAX_TOOLS} tools", 60.0)
         cursor = page.next_cursor
         if not cursor:
             return tools
+
+
+async def _first_of(either: set[asyncio.Future[Any]]) -> set[asyncio.Future[Any]]:
+    """Those that end first; the others are cancelled, whatever happens here, but never the future of a dead session."""
+    try:
+        done, _ = await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        return done
+    finally:
+        for future in either:
+            if isinstance(future, asyncio.Task) and not future.done():
+                future.cancel()
+                await asyncio.wait({future})
 
 
 def _answer(tool: str, result: CallToolResult) -> Answer:
