@@ -9,6 +9,7 @@ from midwatch.commands import (
     diagnose,
     incidents,
     keeping,
+    mcp,
     playbooks,
     rules,
     sandbox,
@@ -60,6 +61,7 @@ app.command()(sandbox.sandbox)
 app.command("settings")(settings.settings)
 app.add_typer(rules.app, name="rules")
 app.add_typer(playbooks.app, name="playbooks")
+app.add_typer(mcp.app, name="mcp")
 app.add_typer(silences.app, name="silence")
 app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")

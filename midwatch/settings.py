@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     """``http(s)://…`` of the Alertmanager that sends to us, asked for the alerts that its ``max_alerts`` left out of a
     body; unset: nobody is asked. It may carry user and password."""
 
+    mcp_config: Path = Path(".mcp-config.json")
+    """MCP servers beside our own, in the ``mcpServers`` form; read again when it changes. No file: our own alone."""
+
     prometheus_url: SecretStr | None = None
     """``http(s)://…`` before ``/api/v1``, asked for numbers around an incident and for checks; may carry user and
     password. Unset: nothing is measured."""

@@ -21,6 +21,9 @@ from midwatch.domain.masking import mask
 Family = tuple[str, str, str, tuple[tuple[str, dict[str, str], float], ...]]
 """One metric family as plain data, fit for a Ray message: name, type, help, samples of (name, labels, value)."""
 
+TRAFFIC = ("mcp", "model")
+"""What is said to tool servers and to models has log files of its own: loggers ``midwatch.traffic.NAME``."""
+
 _PLAIN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -39,12 +42,14 @@ def _mask_all(_logger: object, _name: str, event: structlog.typing.EventDict) ->
 def set_up_logging(actor: str, *, level: str, folder: Path | None) -> None:
     """Send this process's log to ``folder/ACTOR.jsonl`` (rotated at 10 MB, three kept), or without one to stderr."""
     handler: logging.Handler
+    streams: dict[str, logging.Handler] = {}
     if folder is None:
         handler = logging.StreamHandler()
     else:
         folder.mkdir(parents=True, exist_ok=True)
         name = re.sub(r"[^\w.-]+", "-", actor)
-        handler = logging.handlers.RotatingFileHandler(folder / f"{name}.jsonl", maxBytes=10_000_000, backupCount=3)
+        handler = _rotated(folder / f"{name}.jsonl")
+        streams = {stream: _rotated(folder / f"{name}.{stream}-traffic.jsonl") for stream in TRAFFIC}
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -52,23 +57,30 @@ def set_up_logging(actor: str, *, level: str, folder: Path | None) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _add_extra,
     ]
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                _mask_all,
-                structlog.processors.JSONRenderer(default=str),
-            ],
-        )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            _mask_all,
+            structlog.processors.JSONRenderer(default=str),
+        ],
     )
+    for each in (handler, *streams.values()):
+        each.setFormatter(formatter)
     structlog.contextvars.bind_contextvars(actor=actor)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel("WARNING")
     for ours in ("midwatch", "actors", "serve"):
         logging.getLogger(ours).setLevel(level.upper())
+    for stream, own in streams.items():
+        talk = logging.getLogger(f"midwatch.traffic.{stream}")
+        talk.handlers, talk.propagate = [own], False
+
+
+def _rotated(path: Path) -> logging.Handler:
+    return logging.handlers.RotatingFileHandler(path, maxBytes=10_000_000, backupCount=3, delay=True)
 
 
 class Metrics:
@@ -86,6 +98,8 @@ class Metrics:
         self.approvals = self._counter("approvals", "Approval requests by outcome.", "outcome")
         self.model_calls = self._counter("model_calls", "Calls to a model.", "provider", "outcome")
         self.tool_calls = self._counter("tool_calls", "Looks and acts through tools.", "tool", "outcome")
+        self.mcp_calls = self._counter("mcp_calls", "Calls of MCP tools.", "server", "tool", "outcome")
+        self.mcp_seconds = self._counter("mcp_call_seconds", "Time spent in MCP tools.", "server", "tool")
         self.cards = self._counter("cards", "Cards posted or edited.", "channel", "outcome")
         self.errors = self._counter("errors", "Errors an actor recovered from.", "kind")
         self.loop_seconds = Histogram(

@@ -38,7 +38,8 @@ _SHOWN = 2_000
 class CompositeToolbox:
     """A :class:`~midwatch.services.model_ports.Toolbox` over our own server and those of ``.mcp-config.json``.
 
-    ``built_in`` starts our Kubernetes server read-only; ``None`` leaves it out. Times are in seconds.
+    ``built_in`` starts our Kubernetes server read-only; ``None`` leaves it out. Times are in seconds. ``lazy`` starts
+    the servers when the offer is asked for the first time: a house without a model has no use for their processes.
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class CompositeToolbox:
         confirm_s: float = 5.0,
         tools_ttl_s: float = 300.0,
         reload_s: float = 2.0,
+        lazy: bool = False,
     ) -> None:
         self._config, self._built_in, self._resolve, self._clock = config, built_in, resolve, clock
         self._observe = observe
         self._times = {"probe_every_s": probe_every_s, "confirm_s": confirm_s, "tools_ttl_s": tools_ttl_s}
-        self._reload_s = reload_s
+        self._reload_s, self._lazy = reload_s, lazy
+        self._starting = asyncio.Lock()
         self._members: dict[str, Member] = {}
         self._cares: dict[str, asyncio.Task[None]] = {}
         self._routes: dict[str, tuple[str, str]] = {}
@@ -68,10 +71,16 @@ class CompositeToolbox:
         """What is wrong with the file that is not in force; empty when it is."""
 
     async def __aenter__(self) -> "CompositeToolbox":
-        await self.reload()
-        self._first_tries_until = asyncio.get_running_loop().time() + _FIRST_TRY_S
-        self._watch = asyncio.create_task(self._watch_file(), name="mcp:config")
+        if not self._lazy:
+            await self._start()
         return self
+
+    async def _start(self) -> None:
+        async with self._starting:
+            if self._watch is None:
+                await self.reload()
+                self._first_tries_until = asyncio.get_running_loop().time() + _FIRST_TRY_S
+                self._watch = asyncio.create_task(self._watch_file(), name="mcp:config")
 
     async def __aexit__(self, *_: object) -> None:
         tasks = [*self._cares.values(), *([self._watch] if self._watch else [])]
@@ -83,6 +92,7 @@ class CompositeToolbox:
 
     async def offer(self) -> tuple[ToolSpec, ...]:
         """What can be called now. Within 5 s of the start it waits for every server to be tried once."""
+        await self._start()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(self._first_tries_until):
                 for member in self._members.values():
@@ -99,6 +109,8 @@ class CompositeToolbox:
 
     async def call(self, name: str, arguments: str) -> ToolAnswer:
         """Call a tool that was offered; ``arguments`` is a JSON object as text. Failures are answers."""
+        if name not in self._routes:
+            await self.offer()  # a process that goes on with another's work has offered nothing yet
         server, tool = self._routes.get(name, ("", ""))
         member = self._members.get(server)
         if member is None:

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from midwatch.domain.masking import mask
-from midwatch.telemetry import Metrics, exposition, set_up_logging
+from midwatch.telemetry import TRAFFIC, Metrics, exposition, set_up_logging
 
 
 @pytest.fixture
@@ -14,6 +14,10 @@ def _root_restored():
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
+    for talk in (logging.getLogger(f"midwatch.traffic.{stream}") for stream in TRAFFIC):
+        for handler in talk.handlers:
+            handler.close()
+        talk.handlers, talk.propagate = [], True
     for handler in set(root.handlers) - set(handlers):
         handler.close()
     root.handlers, root.level = handlers, level
@@ -56,3 +60,16 @@ def test_all_actors_make_one_page():
     assert 'midwatch_signals_total{actor="watcher:a",source="watch",status="firing"} 3.0' in page
     assert 'midwatch_actor_up{actor="gone"} 0.0' in page
     assert 'midwatch_actor_up{actor="watcher:a"} 1.0' in page
+
+
+@pytest.mark.usefixtures("_root_restored")
+def test_traffic_has_files_of_its_own(tmp_path):
+    set_up_logging("rca-1", level="INFO", folder=tmp_path)
+    logging.getLogger("midwatch.traffic.mcp").info("tool called", extra={"said": "password=abcdef123456"})
+    logging.getLogger("midwatch.traffic.model").debug("not at this level")
+    logging.getLogger("midwatch.other").info("elsewhere")
+    (line,) = (tmp_path / "rca-1.mcp-traffic.jsonl").read_text().splitlines()
+    assert json.loads(line)["actor"] == "rca-1"
+    assert "abcdef123456" not in line
+    assert "tool called" not in (tmp_path / "rca-1.jsonl").read_text()
+    assert not (tmp_path / "rca-1.model-traffic.jsonl").exists()
