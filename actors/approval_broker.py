@@ -14,7 +14,7 @@ class ApprovalBroker(Resident):
     """One per house: clicks are judged one after another, and the first valid decision wins."""
 
     async def run(self, resources: Resources) -> None:
-        bells = ActorBells()
+        bells = ActorBells(self._settings.active_channels)
         async with open_approvals(resources, bells) as approvals:
 
             async def do(claim: Claim) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar, cast
 
 import ray
@@ -10,6 +11,7 @@ from ray.exceptions import RayError
 
 from actors import names
 from midwatch.domain.incidents import Work
+from midwatch.services.messaging import Place
 from midwatch.telemetry import Family
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ _DESK = {
 
 _SILENT = (RayError, ValueError, TimeoutError)
 """Not made yet, dead, restarting, or too busy to answer."""
+_TELL_S = 10.0
 _DETACHED: Mapping[str, Any] = {
     "lifetime": "detached",
     "get_if_exists": True,
@@ -112,6 +115,10 @@ class ActorBells:
         for name in self._channels:
             self._ring(name)
 
+    def heard(self, channel: str) -> None:
+        """A message came in: the channel's gateway has somebody to answer."""
+        self._ring(names.channel_gateway(channel))
+
     def _ring(self, name: str) -> None:
         if name in self._rings:
             self._again.add(name)
@@ -151,6 +158,14 @@ def end(handle: Handle) -> None:
     """End an actor for good. Blocks until Ray knows."""
     gone: Any = handle
     ray.kill(gone, no_restart=True)
+
+
+async def tell(place: Place, channel_user: str, text: str) -> None:
+    """Have a channel's gateway tell one person something, if it is there: a courtesy."""
+    with suppress(*_SILENT):
+        gateway: Any = await find(names.channel_gateway(place.channel))
+        async with asyncio.timeout(_TELL_S):
+            await gateway.tell.remote(place, channel_user, text)
 
 
 async def scrape(actor: str, timeout_s: float = 1.0) -> tuple[Family, ...] | None:

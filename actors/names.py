@@ -36,5 +36,5 @@ def house(settings: Settings) -> tuple[str, ...]:
         rca_worker(1),
         PLAYBOOK_EXECUTOR,
         APPROVAL_BROKER,
-        channel_gateway("console"),
+        *(channel_gateway(channel) for channel in settings.active_channels),
     )

@@ -19,7 +19,7 @@ class PlaybookExecutor(Resident):
     """
 
     async def run(self, resources: Resources) -> None:
-        bells = ActorBells()
+        bells = ActorBells(self._settings.active_channels)
         async with (
             open_remediation(resources, bells) as (planning, execution, freeing),
             resources.desk(

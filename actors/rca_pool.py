@@ -37,7 +37,7 @@ class RcaWorker(Resident):
         return await super().health() | {"busy": sum(desk.busy for desk in self._desks)}
 
     async def run(self, resources: Resources) -> None:
-        bells = ActorBells()
+        bells = ActorBells(self._settings.active_channels)
         settings = self._settings
         async with (
             open_refinement(resources, bells) as refinement,

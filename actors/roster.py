@@ -27,6 +27,10 @@ SUPERVISOR = Post("actors.supervisor:Supervisor")
 
 def roster(settings: Settings) -> dict[str, Post]:
     """Every actor the house needs beside the supervisor, by name; what must be there first stands first."""
+    channels = {
+        names.channel_gateway(channel): Post("actors.channel_gateway:ChannelGateway", (channel,))
+        for channel in settings.active_channels
+    }
     watchers = {names.watcher(cluster): Post("actors.watcher:Watcher", (cluster,)) for cluster in settings.clusters}
     return {
         **watchers,
@@ -34,7 +38,7 @@ def roster(settings: Settings) -> dict[str, Post]:
         names.RCA_POOL: Post("actors.rca_pool:RcaPool"),
         names.PLAYBOOK_EXECUTOR: Post("actors.playbook_executor:PlaybookExecutor"),
         names.APPROVAL_BROKER: Post("actors.approval_broker:ApprovalBroker"),
-        names.channel_gateway("console"): Post("actors.channel_gateway:ChannelGateway", ("console",)),
+        **channels,
     }
 
 

@@ -13,7 +13,7 @@ class RuleEngine(Resident):
 
     async def run(self, resources: Resources) -> None:
         ttl = timedelta(seconds=self._settings.claim_ttl_s)
-        bells = ActorBells()
+        bells = ActorBells(self._settings.active_channels)
         heartbeats = dead_man(resources, bells)
         retention = resources.retention()
         async with open_ingestion(resources, bells) as ingestion:

@@ -38,7 +38,7 @@ class Watcher(Resident):
         return await super().metrics()
 
     async def run(self, resources: Resources) -> None:
-        async with open_watch(resources, self._cluster, ActorBells()) as watching:
+        async with open_watch(resources, self._cluster, ActorBells(self._settings.active_channels)) as watching:
             self._watching, self._counted = watching, (0, 0)
             try:
                 await watching.run()

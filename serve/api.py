@@ -15,6 +15,7 @@ from serve.routes import (
     alerts,
     approvals,
     audit,
+    channels,
     chat,
     console,
     generic,
@@ -59,6 +60,7 @@ def build_api(open_edge: OpenEdge) -> FastAPI:
         submit,
         users,
         chat,
+        channels,
         console,
     ):
         app.include_router(routes.router)

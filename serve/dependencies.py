@@ -12,6 +12,7 @@ from midwatch.services.brakes import PauseBook
 from midwatch.services.conversations import Conversations
 from midwatch.services.heartbeats import HeartbeatBook
 from midwatch.services.ports import AuditTrail, ClickBox, Inbox, Journal, SilenceBook
+from midwatch.services.reception import Door
 from midwatch.services.runtime import Bells, Clock, Ids
 from midwatch.services.users import Users
 from midwatch.telemetry import Metrics
@@ -94,6 +95,8 @@ class Edge:
     meaning: MeaningOfAlert = meaning_of_alert
     alertmanager: SenderApi | None = None
     """Asked for what a truncated body left out; ``None``: nobody is."""
+    doors: Mapping[str, Door] = field(default_factory=dict)
+    """Where channels' own requests come in, by channel; without one the channel sends none."""
     metrics: Metrics = field(default_factory=Metrics)
     """What this replica counts; ``scrape`` adds it to the actors' own."""
 

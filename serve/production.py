@@ -11,6 +11,7 @@ from ray.exceptions import RayError
 
 from actors import clients, names
 from midwatch.bootstrap import prepare_resources
+from midwatch.bootstrap.channels import doors_of
 from midwatch.bootstrap.serving import alertmanager_of, open_cache, shared_rate_limiter
 from midwatch.domain.errors import MidwatchError
 from midwatch.processes import settle_collector
@@ -32,6 +33,7 @@ async def open_edge(settings: Settings) -> AsyncIterator[Edge]:
         probe = Probe(settings, (Part("store", resources.database, required=True), Part("redis", cache)))
         token = settings.api_token.get_secret_value() if settings.api_token else token_in(settings.token_file)[0]
         settle_collector()
+        bells = clients.ActorBells(settings.active_channels)
         yield Edge(
             inbox=resources.stores.inbox,
             journal=resources.stores.journal,
@@ -44,7 +46,8 @@ async def open_edge(settings: Settings) -> AsyncIterator[Edge]:
             conversations=resources.stores.conversations,
             clock=resources.clock,
             ids=resources.ids,
-            bells=clients.ActorBells(),
+            bells=bells,
+            doors=doors_of(resources, bells, bells.heard, clients.tell),
             token=token,
             cluster=settings.clusters[0],
             health=probe.health,

@@ -10,18 +10,15 @@ from contextlib import asynccontextmanager
 from midwatch.adapters.store.database import Database
 from midwatch.adapters.store.stores import Stores, open_stores
 from midwatch.adapters.system import SystemClock, SystemIds, SystemSecrets
-from midwatch.domain.errors import NotFound, Permanent
+from midwatch.domain.errors import Permanent
 from midwatch.domain.incidents import Work
 from midwatch.services.desk import Desk
-from midwatch.services.notification import Channel, ConsoleChannel, Notification
 from midwatch.services.ports import Claim
 from midwatch.services.retention import Keep, Retention
 from midwatch.services.ringing import RingingJournal
 from midwatch.services.runtime import Bells
 from midwatch.services.users import Users
 from midwatch.settings import Settings
-
-_CHANNELS: dict[str, Callable[[], Channel]] = {"console": ConsoleChannel}
 
 
 @asynccontextmanager
@@ -64,13 +61,6 @@ class Resources:
     def users(self) -> Users:
         """Who people are, and what they may do."""
         return Users(self.stores.users, self.clock, self.ids, SystemSecrets())
-
-    def notification(self, channel: str) -> Notification:
-        """For a channel gateway. Raises ``NotFound`` for a channel that does not exist."""
-        make = _CHANNELS.get(channel)
-        if make is None:
-            raise NotFound(f"no channel {channel!r}; there are {', '.join(_CHANNELS)}")
-        return Notification(self.stores.journal, self.stores.cards, make(), self.clock)
 
     @asynccontextmanager
     async def desk(

@@ -50,6 +50,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rung: int = 0
     called: tuple[str, ...] = ()
     handover: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
+    """The investigation in lines, for a thread or a fold: more than a phone shows at once."""
 
 
 def card_of(incident: Incident) -> Card:
@@ -81,6 +83,7 @@ def card_of(incident: Incident) -> Card:
         rung=approval.rung if approval and asking else 0,
         called=approval.called if approval and asking else (),
         handover=handover(incident) if incident.state is State.ESCALATED else (),
+        details=_details(incident),
     )
 
 
@@ -130,12 +133,28 @@ def _ask(incident: Incident) -> str:
 
 
 def _buttons(incident: Incident) -> tuple[Button, ...]:
+    """What may be answered now. Where several approve in two steps each, some are at the first, some at the second."""
     approval = incident.approval
     if approval is None:
         return ()
     confirming = approval.confirm and any(vote.choice is Choice.APPROVE for vote in approval.votes)
-    choice, label = (Choice.CONFIRM, "Confirm") if confirming else (Choice.APPROVE, "Approve")
-    return (
-        Button(label, choice, approval.id, approval.digest),
-        Button("Reject", Choice.REJECT, approval.id, approval.digest),
-    )
+    choices = [(Choice.APPROVE, "Approve")] if not confirming or approval.quorum > 1 else []
+    choices += [(Choice.CONFIRM, "Confirm")] if confirming else []
+    choices += [(Choice.REJECT, "Reject")]
+    return tuple(Button(label, choice, approval.id, approval.digest) for choice, label in choices)
+
+
+def _details(incident: Incident) -> tuple[str, ...]:
+    report, plan = incident.report, incident.plan
+    lines = []
+    if report is not None:
+        lines += [f"By {report.author}: {report.summary}"] if report.summary else []
+        lines += [f"Seen: {_evidence_line(item.source, item.line, item.text)}" for item in report.evidence[:8]]
+        lines += [f"Factor: {text}" for text in report.factors[:4]]
+        lines += [f"Ruled out: {text}" for text in report.ruled_out[:4]]
+        lines += [f"Look next: {text}" for text in report.next_checks[:4]]
+        lines += [f"Prevent: {report.prevention}"] if report.prevention else []
+    if plan is not None:
+        lines += [f"Step {number}: {step.summary or step.action}" for number, step in enumerate(plan.steps[:6], 1)]
+        lines += [f"Mind: {text}" for text in plan.warnings[:4]]
+    return tuple(line[:400] for line in lines)

@@ -2,6 +2,7 @@
 
 ``MidwatchError``
  ├── ``Transient``      wait and try again (``retry_in`` seconds)
+ │    └── ``Throttled`` nothing was done; ask that dependency nothing at all until then
  ├── ``Permanent``      trying again will not help; a person must change something
  │    └── ``Invalid``   the input is wrong, and the message says where
  ├── ``Refused``        a rule of safety says no; ``reason`` is its name
@@ -31,6 +32,10 @@ class Transient(MidwatchError):
         Exception.__init__(self, message, retry_in)
         self.message = message
         self.retry_in = retry_in
+
+
+class Throttled(Transient):
+    """A dependency asks for a rest. What was asked was not done, and it is asked nothing for ``retry_in`` seconds."""
 
 
 class Permanent(MidwatchError):

@@ -4,7 +4,7 @@ A channel turns its own wire format into an :class:`IncomingMessage` or an :clas
 back; it knows nothing of what is answered. Whoever answers implements :class:`Incoming` and knows no channel.
 """
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Final, Protocol, TypeAlias
 
@@ -13,8 +13,10 @@ import msgspec
 from midwatch.domain.approvals import Choice
 from midwatch.domain.cards import Card
 from midwatch.domain.ids import ApprovalId, IncidentId
+from midwatch.domain.users import Role
+from midwatch.services.users import People
 
-APPROVER: Final = "approver"
+APPROVER: Final = Role.APPROVER.value
 """The role without which no answer to an approval counts."""
 
 LONGEST_TEXT: Final = 8_000
@@ -33,7 +35,8 @@ class IncomingMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     """What a person wrote, whatever the channel. ``id`` is the same for every redelivery of it.
 
     ``incident`` is set where the message stands in an incident's thread or answers its card. ``direct``: said to
-    Midwatch alone, not in a group. ``metadata`` holds what a channel knows beyond this, for logs.
+    Midwatch alone, not in a group. Not ``addressed``: it concerns us only within an incident's thread. ``metadata``
+    holds what a channel knows beyond this, for logs.
     """
 
     id: str
@@ -46,6 +49,7 @@ class IncomingMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     thread: str = ""
     incident: IncidentId | None = None
     direct: bool = False
+    addressed: bool = True
     metadata: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -162,13 +166,15 @@ class Channel(Protocol):
         ...
 
 
-class ListedIdentities:
-    """The people that settings name as ``channel:id``; each may look, ask and approve. Nobody else is known."""
+class KnownPeople:
+    """Identities by the accounts of users: whoever is linked to none is unknown, whatever they call themselves."""
 
-    def __init__(self, approvers: Collection[str]) -> None:
-        self._approvers = frozenset(approvers)
+    def __init__(self, people: People) -> None:
+        self._people = people
 
     async def resolve(self, channel: str, channel_user: str, name: str) -> User | None:
         del name  # proves nothing
-        user = f"{channel}:{channel_user}"
-        return User(user, ("viewer", "operator", APPROVER)) if user in self._approvers else None
+        person = await self._people.find(f"{channel}:{channel_user}")
+        if person is None:
+            return None
+        return User(person.user, tuple(role.value for role in Role if person.may(role)))

@@ -1,6 +1,6 @@
 """Ports to the store that more than one service uses.
 
-The store keeps five things: the journal of each incident (truth), the inbox of signals, the clicks of people, the work
+The store keeps the journal of each incident (truth), the inbox of signals, the clicks and messages of people, the work
 that ``decide`` derived from the journal, and leases. Each port has an in-memory twin, and one contract suite runs over
 both. All methods raise :class:`~midwatch.domain.errors.Transient` while the store is away.
 """
@@ -21,6 +21,7 @@ from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef, Severity
 from midwatch.domain.signals import Signal
 from midwatch.domain.silences import Silence
+from midwatch.services.messaging import IncomingMessage
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -305,8 +306,12 @@ class Leases(Protocol):
         ...
 
 
-class CardRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One incident's message in one channel. ``ref`` is the channel's own id of it, empty before the first post."""
+class CardRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One incident's message in one channel. ``ref`` is the channel's own id of it, empty before the first post.
+
+    ``posting_at`` is set while a first post was begun and nobody knows whether it arrived. ``shown`` is the incident's
+    state on the card that the channel shows.
+    """
 
     incident: IncidentId
     channel: str
@@ -314,19 +319,71 @@ class CardRow(msgspec.Struct, frozen=True, kw_only=True):
     seq: int = 0
     digest: str = ""
     attempts: int = 0
+    posting_at: datetime | None = None
+    shown: str = ""
 
 
 class CardBox(Protocol):
     """The outbox: which incidents changed since their card in a channel was last sent."""
 
-    async def due(self, channel: str, *, now: datetime, limit: int = 50) -> tuple[CardRow, ...]:
-        """Cards behind their incident's journal whose retry time has come, oldest change first."""
+    async def due(
+        self, channel: str, *, now: datetime, limit: int = 50, gap: timedelta = timedelta(0)
+    ) -> tuple[CardRow, ...]:
+        """Cards behind their incident's journal whose retry time has come and whose last edit is ``gap`` old.
+
+        What people wait for comes first: escalations and cards they were asked on, then new questions, then the rest;
+        within each the oldest change. A card that shows a question which is answered by now does not wait for ``gap``.
+        """
+        ...
+
+    async def posting(self, card: CardRow, *, at: datetime) -> None:
+        """Record, before it is done, that the card is about to be posted for the first time."""
         ...
 
     async def sent(self, card: CardRow, *, at: datetime) -> None:
         """Record that ``card.seq`` is what the channel shows now, under ``card.ref``."""
         ...
 
-    async def failed(self, card: CardRow, *, error: str, retry_at: datetime) -> None: ...
+    async def seen(self, card: CardRow) -> None:
+        """Record that up to ``card.seq`` there is nothing to show."""
+        ...
+
+    async def failed(self, card: CardRow, *, error: str, retry_at: datetime) -> None:
+        """Wait until ``retry_at``; ``card.posting_at`` is kept as given."""
+        ...
 
     async def get(self, incident_id: IncidentId, channel: str) -> CardRow | None: ...
+
+    async def find(self, channel: str, ref: str) -> CardRow | None:
+        """The card that the channel knows as ``ref``."""
+        ...
+
+
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that came in, and the channel's id of the answer as far as one was shown."""
+
+    message: IncomingMessage
+    ref: str = ""
+    attempts: int = 0
+
+
+class ArrivalBox(Protocol):
+    """What people wrote, stored before it is answered."""
+
+    async def put(self, message: IncomingMessage) -> bool:
+        """Commit a message; ``False`` when its id is known in its channel (a redelivery)."""
+        ...
+
+    async def pending(self, channel: str, *, now: datetime, limit: int = 100) -> tuple[Arrival, ...]:
+        """Unanswered messages whose retry time has come, in the order they came."""
+        ...
+
+    async def answering(self, message: IncomingMessage, ref: str) -> None:
+        """Record the channel's id of the answer that is being shown."""
+        ...
+
+    async def settle(self, message: IncomingMessage, *, at: datetime) -> None:
+        """The message is answered, or needs no answer."""
+        ...
+
+    async def failed(self, arrival: Arrival, *, error: str, retry_at: datetime) -> None: ...

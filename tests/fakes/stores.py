@@ -13,7 +13,6 @@ from typing import TypeVar
 import msgspec
 
 from midwatch.adapters.store.projection import (
-    STALE,
     Written,
     namespace_of,
     pause_record,
@@ -35,7 +34,6 @@ from midwatch.domain.refs import Severity
 from midwatch.domain.signals import Signal, SignalStatus
 from midwatch.domain.silences import Silence
 from midwatch.services.ports import (
-    CardRow,
     Claim,
     Deferral,
     IncidentSummary,
@@ -46,6 +44,7 @@ from midwatch.services.ports import (
     SignalRow,
 )
 from tests.fakes.conversations import MemoryConversations
+from tests.fakes.outbox import ArrivalRow, Card, MemoryArrivals, MemoryCards
 from tests.fakes.users import MemoryUsers
 
 T = TypeVar("T")
@@ -94,13 +93,6 @@ class _ClickRow:
 
 
 @dataclass
-class _Card:
-    row: CardRow
-    next_at: datetime | None = None
-    error: str = ""
-
-
-@dataclass
 class _Tables:
     incidents: dict[IncidentId, Incident] = field(default_factory=dict)
     entries: dict[IncidentId, list[Entry]] = field(default_factory=dict)
@@ -109,7 +101,8 @@ class _Tables:
     signals: dict[str, _SignalRow] = field(default_factory=dict)
     clicks: dict[ClickId, _ClickRow] = field(default_factory=dict)
     leases: dict[str, Lease] = field(default_factory=dict)
-    cards: dict[tuple[IncidentId, str], _Card] = field(default_factory=dict)
+    cards: dict[tuple[IncidentId, str], Card] = field(default_factory=dict)
+    arrivals: dict[tuple[str, str], ArrivalRow] = field(default_factory=dict)
     silences: dict[str, Silence] = field(default_factory=dict)
     audit: list[AuditRow] = field(default_factory=list)
     pauses: dict[str, Pause] = field(default_factory=dict)
@@ -151,6 +144,7 @@ class MemoryStore:
         self.pauses = MemoryPauses(self._tables)
         self.deeds = MemoryDeeds(self._tables)
         self.conversations = MemoryConversations()
+        self.arrivals = MemoryArrivals(self._tables)
 
     @property
     def away(self) -> bool:
@@ -611,37 +605,6 @@ class MemoryLeases(_Port):
     def _held(self, lease: Lease, now: datetime) -> bool:
         executing = (IncidentId(lease.holder), Work.EXECUTE) in self._tables.work
         return lease.state is LeaseState.BUSY and lease.until > now and not executing
-
-
-class MemoryCards(_Port):
-    async def due(self, channel: str, *, now: datetime, limit: int = 50) -> tuple[CardRow, ...]:
-        await self._tables.enter()
-        found = []
-        for incident in self._tables.incidents.values():
-            blank = _Card(CardRow(incident=incident.id, channel=channel))
-            card = self._tables.cards.get((incident.id, channel), blank)
-            behind = incident.seq > card.row.seq and (card.next_at is None or card.next_at <= now)
-            news = card.row.seq > 0 or incident.ended_at is None or incident.ended_at > now - STALE
-            if behind and news and incident.updated_at is not None:
-                found.append((incident.updated_at, incident.id, card.row))
-        return tuple(row for _, _, row in sorted(found, key=lambda item: item[:2])[:limit])
-
-    async def sent(self, card: CardRow, *, at: datetime) -> None:
-        await self._tables.enter()
-        row = msgspec.structs.replace(card, attempts=0)
-        self._tables.cards[(card.incident, card.channel)] = _Card(row)
-
-    async def failed(self, card: CardRow, *, error: str, retry_at: datetime) -> None:
-        await self._tables.enter()
-        place = (card.incident, card.channel)
-        known = self._tables.cards.get(place, _Card(CardRow(incident=card.incident, channel=card.channel)))
-        row = msgspec.structs.replace(known.row, attempts=card.attempts + 1)
-        self._tables.cards[place] = _Card(row, retry_at, error)
-
-    async def get(self, incident_id: IncidentId, channel: str) -> CardRow | None:
-        await self._tables.enter()
-        card = self._tables.cards.get((incident_id, channel))
-        return card.row if card else None
 
 
 def _at_once(row: _WorkRow) -> bool:

@@ -22,6 +22,17 @@ STALE = timedelta(days=1)
 later does not begin by posting the whole past."""
 
 
+WAITED_FOR = (State.AWAITING_APPROVAL, State.ACTING, State.VERIFYING)
+"""States in which people look at the card they were asked on."""
+
+
+def urgency(state: State, *, shown: bool) -> int:
+    """What is sent first: 0 for escalations and cards that people were asked on, 1 for new questions, 2 else."""
+    if state is State.ESCALATED or (shown and state in WAITED_FOR):
+        return 0
+    return 1 if state is State.AWAITING_APPROVAL else 2
+
+
 class Written(msgspec.Struct, frozen=True):
     """Entries to be stored, the incident they lead to, every approval they opened, changed or made void, and what of
     them goes into the audit trail.

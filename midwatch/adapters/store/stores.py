@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from midwatch.adapters.store.arrivals import PostgresArrivals
 from midwatch.adapters.store.attic import PostgresAttic
 from midwatch.adapters.store.audit import PostgresAudit
 from midwatch.adapters.store.brakes import PostgresDeeds, PostgresPauses
@@ -19,7 +20,17 @@ from midwatch.adapters.store.work import PostgresWork
 from midwatch.services.brakes import DeedBook, PauseBook
 from midwatch.services.conversations import Conversations
 from midwatch.services.heartbeats import HeartbeatBook
-from midwatch.services.ports import AuditTrail, CardBox, ClickBox, Inbox, Journal, Leases, SilenceBook, WorkQueue
+from midwatch.services.ports import (
+    ArrivalBox,
+    AuditTrail,
+    CardBox,
+    ClickBox,
+    Inbox,
+    Journal,
+    Leases,
+    SilenceBook,
+    WorkQueue,
+)
 from midwatch.services.retention import Attic
 from midwatch.services.users import UserBook
 
@@ -42,6 +53,7 @@ class Stores:
     heartbeats: HeartbeatBook
     attic: Attic
     conversations: Conversations
+    arrivals: ArrivalBox
 
 
 def open_stores(database: Database) -> Stores:
@@ -61,4 +73,5 @@ def open_stores(database: Database) -> Stores:
         heartbeats=PostgresHeartbeats(database),
         attic=PostgresAttic(database),
         conversations=PostgresConversations(database),
+        arrivals=PostgresArrivals(database),
     )

@@ -186,8 +186,27 @@ cards = Table(
     Column(
         "wanted", Integer, nullable=False, server_default=text("0")
     ),  # the incident's own seq, as of its last append
+    Column("posting_at", Instant),
+    Column("shown", Text, nullable=False, server_default=text("''")),
     PrimaryKeyConstraint("incident_id", "channel"),
     Index("ix_cards_behind", "channel", postgresql_where=text("wanted > seq")),
+    Index("ix_cards_channel_ref", "channel", "ref"),
+)
+
+arrivals = Table(
+    "arrivals",
+    metadata,
+    Column("channel", Text, nullable=False),
+    Column("id", Id(), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("ref", Text, nullable=False, server_default=text("''")),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("error", Text, nullable=False, server_default=text("''")),
+    Column("next_at", Instant),
+    Column("settled_at", Instant),
+    Column("data", JsonText, nullable=False),
+    PrimaryKeyConstraint("channel", "id"),
+    Index("ix_arrivals_unsettled", "channel", "at", postgresql_where=text("settled_at IS NULL")),
 )
 
 approvals = Table(

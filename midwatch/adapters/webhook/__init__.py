@@ -1,0 +1,1 @@
+"""Outbound webhooks. May know: HTTP, and how a delivery is signed."""

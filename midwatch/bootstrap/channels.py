@@ -1,0 +1,271 @@
+"""The channels: what one gateway sends and fetches, and the doors at which the edge takes their requests."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pydantic import SecretStr
+
+from midwatch.adapters.slack import channel as slack
+from midwatch.adapters.slack import door as slack_door
+from midwatch.adapters.slack import socket as slack_socket
+from midwatch.adapters.slack.requests import Incoming as SlackIncoming
+from midwatch.adapters.telegram import channel as telegram
+from midwatch.adapters.telegram import door as telegram_door
+from midwatch.adapters.telegram import polling as telegram_polling
+from midwatch.adapters.telegram.updates import Incoming as TelegramIncoming
+from midwatch.adapters.telegram.updates import Pressed
+from midwatch.adapters.webhook import channel as webhook
+from midwatch.bootstrap import Resources
+from midwatch.bootstrap.chat import open_chat
+from midwatch.domain.errors import NotFound, Permanent, Transient
+from midwatch.services.answering import ApprovalAnswers
+from midwatch.services.chat.desk import CONSOLE
+from midwatch.services.messaging import Channel, Incoming, KnownPeople
+from midwatch.services.notification import ConsoleChannel, Notification, asked_for
+from midwatch.services.pacing import Pace, Rate
+from midwatch.services.reception import Door, Reception, Tell
+from midwatch.services.replying import Replying
+from midwatch.services.runtime import Bells, Wake
+from midwatch.services.shortening import compact, investigation
+
+Chore = Callable[[], Awaitable[None]]
+
+_GAP = timedelta(seconds=2)
+_STORED_S, _ANSWERED_S, _JUDGED_S = 0.0, 0.3, 10.0
+_WEBHOOK_RATE = {"post": Rate(0.1, burst=20), "edit": Rate(0.1, burst=20)}
+
+
+@dataclass(frozen=True)
+class OpenChannel:
+    """What one gateway does: brings outlets up to date in this order, answers, fetches, and looks after its account."""
+
+    outlets: tuple[Notification, ...]
+    channel: Channel | None = None
+    reply: Chore | None = None
+    """Answers what waits; may be called again while it is at it."""
+    chores: tuple[Chore, ...] = ()
+    check: Callable[[], Awaitable[str]] | None = None
+    """Whom the token belongs to; may fail for as long as it likes."""
+
+
+def incoming_of(resources: Resources, bells: Bells, patience_s: float) -> Incoming:
+    """Who answers what comes in from a channel."""
+    settings, stores = resources.settings, resources.stores
+    return ApprovalAnswers(
+        resources.journal(bells),
+        stores.clicks,
+        KnownPeople(resources.users()),
+        bells,
+        resources.clock,
+        places={
+            "slack": frozenset({settings.slack_channel} - {""}),
+            "telegram": frozenset({settings.telegram_chat} - {""}),
+        },
+        patience_s=patience_s,
+    )
+
+
+def doors_of(resources: Resources, bells: Bells, heard: Callable[[str], None], tell: Tell) -> Mapping[str, Door]:
+    """The doors of the channels that send us requests. ``heard`` rings the gateway of the channel that is named."""
+    settings, doors = resources.settings, dict[str, Door]()
+    if "slack" in settings.active_channels and settings.slack_signing_secret is not None:
+        reception = _reception(resources, bells, lambda: heard(slack.NAME), tell, _STORED_S)
+        secret = settings.slack_signing_secret.get_secret_value()
+        doors[slack.NAME] = slack_door.SlackDoor(secret, reception, resources.clock)
+    if "telegram" in settings.active_channels and settings.telegram_secret is not None:
+        reception = _reception(resources, bells, lambda: heard(telegram.NAME), tell, _ANSWERED_S)
+        secret = settings.telegram_secret.get_secret_value()
+        doors[telegram.NAME] = telegram_door.TelegramDoor(secret, reception, resources.clock)
+    return doors
+
+
+@asynccontextmanager
+async def open_channel(resources: Resources, channel: str, bells: Bells, heard: Wake) -> AsyncIterator[OpenChannel]:
+    """For the gateway of a channel. Raises ``NotFound`` for one that does not exist. Calls nobody."""
+    make = _CHANNELS.get(channel)
+    if make is None:
+        raise NotFound(f"no channel {channel!r}; there are {', '.join(_CHANNELS)}")
+    async with make(resources, bells, heard) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def _console(resources: Resources, bells: Bells, heard: Wake) -> AsyncIterator[OpenChannel]:
+    del heard
+    stores = resources.stores
+    async with open_chat(resources, bells) as chat:
+        await chat.resume(CONSOLE)
+
+        async def reply() -> None:
+            await chat.drain(CONSOLE)  # its questions are stored by the edge
+
+        cards = Notification(stores.journal, stores.cards, ConsoleChannel(), resources.clock)
+        yield OpenChannel((cards,), reply=reply)
+
+
+@asynccontextmanager
+async def _slack(resources: Resources, bells: Bells, heard: Wake) -> AsyncIterator[OpenChannel]:
+    settings, stores, clock = resources.settings, resources.stores, resources.clock
+    token = _needed(settings.slack_bot_token, "SLACK_BOT_TOKEN")
+    async with slack.open_client(token, settings.slack_api_url) as client:
+        channel = slack.SlackChannel(client, settings.slack_channel, console_url=settings.public_url)
+        pace = Pace(slack.RATES, started=clock.now())
+        cards = Notification(
+            stores.journal,
+            stores.cards,
+            channel,
+            clock,
+            pace=pace,
+            gap=_GAP,
+            wanted=asked_for(slack.NAME),
+            aspect=compact,
+        )
+        details = Notification(
+            stores.journal,
+            stores.cards,
+            slack.SlackDetails(channel, stores.cards),
+            clock,
+            pace=pace,
+            gap=5 * _GAP,
+            aspect=investigation,
+            under=slack.NAME,
+        )
+        reception = _reception(resources, bells, heard, channel.whisper, _STORED_S)
+        chores: list[Chore] = []
+        patient = incoming_of(resources, bells, _JUDGED_S)
+        async with open_chat(resources, bells, patient) as chat, _Background() as background:
+            await chat.resume(slack.NAME)
+            replying = Replying(stores.arrivals, chat, channel, clock, pace)
+            if settings.slack_app_token is not None:
+                app_token = settings.slack_app_token.get_secret_value()
+
+                async def take(incoming: SlackIncoming) -> None:
+                    answered = await slack_door.take(incoming, reception)
+                    if answered.after is not None:
+                        background.run(answered.after())
+
+                chores.append(lambda: slack_socket.listen(client, app_token, take, clock))
+            yield OpenChannel((cards, details), channel, _all_of(replying), tuple(chores), channel.check)
+
+
+@asynccontextmanager
+async def _telegram(resources: Resources, bells: Bells, heard: Wake) -> AsyncIterator[OpenChannel]:
+    settings, stores, clock = resources.settings, resources.stores, resources.clock
+    token = _needed(settings.telegram_bot_token, "TELEGRAM_BOT_TOKEN")
+    async with telegram.open_bot(token, settings.telegram_api_url) as bot:
+        channel = telegram.TelegramChannel(bot, settings.telegram_chat, console_url=settings.public_url)
+        pace = Pace(telegram.rates(settings.telegram_chat), started=clock.now())
+        cards = Notification(
+            stores.journal, stores.cards, channel, clock, pace=pace, gap=_GAP, wanted=asked_for(telegram.NAME)
+        )
+        reception = _reception(resources, bells, heard, channel.whisper, _STORED_S)
+        patient = incoming_of(resources, bells, _JUDGED_S)
+        async with open_chat(resources, bells, patient) as chat, _Background() as background:
+            await chat.resume(telegram.NAME)
+            replying = Replying(stores.arrivals, chat, channel, clock, pace)
+
+            async def answer(pressed: Pressed) -> None:
+                await channel.answer(pressed.query, (await patient.click(pressed.click)).sentence)
+
+            async def take(incoming: TelegramIncoming) -> None:
+                answered = await telegram_door.take(incoming, reception)
+                if isinstance(incoming, Pressed):
+                    background.run(answer(incoming))
+                elif answered is not None:
+                    background.run(channel.answer(*answered))
+
+            async def be_sent() -> None:
+                secret = _needed(settings.telegram_secret, "TELEGRAM_SECRET")
+                await channel.set_webhook(settings.telegram_webhook_url, secret)
+                await asyncio.Event().wait()
+
+            chore = be_sent if settings.telegram_webhook_url else lambda: telegram_polling.poll(bot, take, clock)
+            yield OpenChannel((cards,), channel, _all_of(replying), (chore,), channel.check)
+
+
+@asynccontextmanager
+async def _webhook(resources: Resources, bells: Bells, heard: Wake) -> AsyncIterator[OpenChannel]:
+    del bells, heard
+    settings, stores, clock = resources.settings, resources.stores, resources.clock
+    secret = _needed(settings.webhook_secret, "MIDWATCH_WEBHOOK_SECRET")
+    urls = [webhook.checked(url.get_secret_value()) for url in settings.webhook_urls]
+    async with webhook.open_session() as session:
+        channels = [
+            webhook.WebhookChannel(session, url, secret, clock, console_url=settings.public_url) for url in urls
+        ]
+        yield OpenChannel(
+            tuple(
+                Notification(
+                    stores.journal,
+                    stores.cards,
+                    channel,
+                    clock,
+                    pace=Pace(_WEBHOOK_RATE, started=clock.now()),
+                    wanted=asked_for("webhook"),
+                    aspect=compact,
+                )
+                for channel in channels
+            )
+        )
+
+
+_CHANNELS: dict[str, Callable[[Resources, Bells, Wake], AbstractAsyncContextManager[OpenChannel]]] = {
+    "console": _console,
+    "slack": _slack,
+    "telegram": _telegram,
+    "webhook": _webhook,
+}
+
+
+def _reception(resources: Resources, bells: Bells, heard: Wake, tell: Tell, patience_s: float) -> Reception:
+    return Reception(
+        resources.stores.arrivals,
+        resources.stores.cards,
+        quick=incoming_of(resources, bells, patience_s),
+        patient=incoming_of(resources, bells, _JUDGED_S),
+        heard=heard,
+        tell=tell,
+    )
+
+
+def _all_of(replying: Replying) -> Chore:
+    async def reply() -> None:
+        await replying.drain()
+
+    return reply
+
+
+def _needed(secret: SecretStr | None, name: str) -> str:
+    if secret is None or not secret.get_secret_value():
+        raise Permanent(f"set {name}")
+    return secret.get_secret_value()
+
+
+class _Background:
+    """Courtesies that nobody waits for; those under way when the channel closes are given up."""
+
+    def __init__(self) -> None:
+        self._tasks = set[asyncio.Task[None]]()
+
+    async def __aenter__(self) -> "_Background":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def run(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(_quietly(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _quietly(work: Awaitable[None]) -> None:
+    try:
+        await work
+    except (Transient, Permanent, NotFound):
+        return  # the card shows what became of it
