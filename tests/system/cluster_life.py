@@ -113,7 +113,6 @@ def answers(house: RunningHouse) -> bool:
 def main() -> None:
     folder = Path(sys.argv[1])
     state = folder / "state"
-    state.mkdir(mode=0o711)
     token = state / "ray-token"
     token.write_text("0123456789abcdef0123456789abcdef")
     token.chmod(0o600)
