@@ -55,6 +55,10 @@ class Settings(BaseSettings):
     port: int = Field(8420, ge=1, le=65535)
     ray_address: str = ""
     """Join this Ray cluster (``host:port``); empty: start one on loopback for this machine."""
+    ray_auth_token_path: Path | None = Field(
+        None, validation_alias=_aliases("RAY_AUTH_TOKEN_PATH", "RAY_AUTH_TOKEN_PATH")
+    )
+    """File with the token of the Ray cluster that is joined; unset: one of our own in the state directory."""
     dashboard_port: int = Field(8265, ge=1, le=65535)
     replicas: int = Field(1, ge=1, le=64)
     """Replicas of the HTTP edge."""
@@ -272,7 +276,7 @@ class Settings(BaseSettings):
     @property
     def ray_token_file(self) -> Path:
         """The token that Ray's own ports ask for, mode 0600."""
-        return self.state_dir / "ray-token"
+        return self.ray_auth_token_path or self.state_dir / "ray-token"
 
     @property
     def url(self) -> str:

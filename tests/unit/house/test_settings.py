@@ -38,6 +38,13 @@ def test_the_new_name_wins_over_the_older(monkeypatch):
     assert load_settings().approval_timeout_s == 43
 
 
+def test_the_token_of_a_cluster_that_is_joined_is_the_one_that_is_named(monkeypatch, tmp_path):
+    assert load_settings().ray_token_file == tmp_path / "ray-token"
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "/etc/midwatch/ray-token")
+    settings = load_settings(ray_address="10.0.0.1:6379")
+    assert str(settings.ray_token_file) == "/etc/midwatch/ray-token"
+
+
 def test_secrets_do_not_show(monkeypatch):
     monkeypatch.setenv("MIDWATCH_DATABASE_URL", "postgresql://u:hunter2@db/x")
     assert "hunter2" not in repr(load_settings())
