@@ -152,9 +152,8 @@ class Storm:
         namespace, name = target.split("/")
         path = f"/api/v1/namespaces/{namespace}/pods"
         for pod in self._house.cluster("GET", path)["items"]:
-            if pod["metadata"]["name"].startswith(f"{name}-"):
-                with suppress(httpx2.HTTPStatusError):  # gone meanwhile, or a fault of the API server
-                    self._house.cluster("DELETE", f"{path}/{pod['metadata']['name']}")
+            if pod["metadata"]["name"].startswith(f"{name}-") and not pod["metadata"].get("deletionTimestamp"):
+                self._house.cluster("DELETE", f"{path}/{pod['metadata']['name']}")
 
     async def _owned(self, name: str) -> list[dict[str, Any]]:
         query = "SELECT id, state, seq FROM incidents WHERE owner::json->>'name' = $1 ORDER BY updated_at DESC"
@@ -181,9 +180,9 @@ class Storm:
             await asyncio.sleep(0.2)
 
     async def _cluster(self, call: Callable[[], object]) -> None:
-        """The sandbox's control API, asked again where an outage cuts it off too."""
+        """The sandbox's own API, asked again where an outage or another fault strikes us too."""
         for _ in range(60):
-            with suppress(httpx2.TransportError):
+            with suppress(httpx2.HTTPError):
                 await asyncio.to_thread(call)
                 return
             await asyncio.sleep(0.5)
