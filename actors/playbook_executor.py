@@ -23,11 +23,11 @@ class PlaybookExecutor(Resident):
         async with (
             open_remediation(resources, bells) as (planning, execution, freeing),
             resources.desk(
-                (Work.PLAN,), planning.propose, bells, slots=_PLANS_AT_ONCE, on_free=self._woken.set
+                (Work.PLAN,), planning, bells, slots=_PLANS_AT_ONCE, on_free=self._woken.set
             ) as plans,
             resources.desk(
                 (Work.EXECUTE,),
-                execution.run,
+                execution,
                 bells,
                 slots=_RUNS_AT_ONCE,
                 on_free=self._woken.set,

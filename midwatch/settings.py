@@ -9,6 +9,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -30,6 +31,17 @@ def _default_state_dir() -> Path:
 
 def _aliases(name: str, *older: str) -> AliasChoices:
     return AliasChoices(f"{PREFIX}{name}", *older)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterTarget:
+    """How to reach one cluster. ``first``: the one that ``context``, ``in_cluster`` or the sandbox stands for."""
+
+    name: str
+    kubeconfig: Path | None = None
+    context: str = ""
+    in_cluster: bool = False
+    first: bool = False
 
 
 class Settings(BaseSettings):
@@ -96,6 +108,11 @@ class Settings(BaseSettings):
     """Its context; empty: the current one of ``act_kubeconfig``, or ``context``."""
     cluster: str = ""
     """Name of the watched cluster in signals and incidents; empty: the context's name."""
+    contexts: Annotated[tuple[str, ...], NoDecode] = ()
+    """More clusters to watch and to act in: contexts of ``kubeconfig``, separated by commas, each as ``context`` or as
+    ``name=context``. The acting identity of each has a context of the same name in ``act_kubeconfig``."""
+    cluster_aliases: Annotated[tuple[str, ...], NoDecode] = ()
+    """Other names that alerts have for our clusters (their ``cluster`` label), as ``other=name``, comma-separated."""
     watch_namespaces: Annotated[tuple[str, ...], NoDecode] = ()
     resync_s: float = Field(30.0, gt=0)
 
@@ -194,7 +211,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _split_lists(cls, data: dict[str, object]) -> dict[str, object]:
-        for name in ("watch_namespaces", "channels", "webhook_urls"):
+        for name in ("watch_namespaces", "channels", "webhook_urls", "contexts", "cluster_aliases"):
             value = data.get(name)
             if isinstance(value, str):
                 data[name] = tuple(part.strip() for part in value.split(",") if part.strip())
@@ -204,6 +221,13 @@ class Settings(BaseSettings):
     def _consistent(self) -> Self:
         if self.in_cluster and self.context:
             raise ValueError("MIDWATCH_IN_CLUSTER and MIDWATCH_CONTEXT exclude each other: set one of them")
+        if self.sandbox and self.contexts:
+            raise ValueError("MIDWATCH_SANDBOX and MIDWATCH_CONTEXTS exclude each other: set one of them")
+        if len(set(self.clusters)) < len(self.clusters):
+            raise ValueError(f"two clusters have one name: {', '.join(self.clusters)}; write name=context")
+        for alias in self.cluster_aliases:
+            if alias.partition("=")[2] not in self.clusters:
+                raise ValueError(f"MIDWATCH_CLUSTER_ALIASES: {alias!r} is no other=name of {', '.join(self.clusters)}")
         self._channels_consistent()
         return self
 
@@ -290,9 +314,34 @@ class Settings(BaseSettings):
         return self.state_dir / "logs"
 
     @property
+    def targets(self) -> tuple["ClusterTarget", ...]:
+        """The clusters that are watched, one watcher each; the first is meant where nobody says which."""
+        more = [(name, context or name) for name, _, context in (entry.partition("=") for entry in self.contexts)]
+        others = tuple(ClusterTarget(name=name, kubeconfig=self.kubeconfig, context=context) for name, context in more)
+        if others and not (self.context or self.in_cluster):
+            return others
+        name = self.cluster or self.context or ("in-cluster" if self.in_cluster else "sandbox")
+        first = ClusterTarget(
+            name=name, kubeconfig=self.kubeconfig, context=self.context, in_cluster=self.in_cluster, first=True
+        )
+        return (first, *others)
+
+    @property
     def clusters(self) -> tuple[str, ...]:
-        """Names of the clusters that are watched, one watcher each."""
-        return (self.cluster or self.context or ("in-cluster" if self.in_cluster else "sandbox"),)
+        """Names of the clusters that are watched."""
+        return tuple(target.name for target in self.targets)
+
+    def target(self, cluster: str = "") -> "ClusterTarget":
+        """How to reach a cluster by its name; the first one without. Raises :class:`Invalid` for an unknown one."""
+        for target in self.targets:
+            if cluster in ("", target.name):
+                return target
+        raise Invalid(f"cluster {cluster!r} is not watched; these are: {', '.join(self.clusters)}")
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """Our clusters' names by the other names that alerts have for them."""
+        return {other: name for other, _, name in (entry.partition("=") for entry in self.cluster_aliases)}
 
     @property
     def sandbox_kubeconfig(self) -> Path:
@@ -301,7 +350,7 @@ class Settings(BaseSettings):
 
     @property
     def watches_sandbox(self) -> bool:
-        return self.sandbox or not (self.context or self.in_cluster)
+        return self.sandbox or not (self.context or self.in_cluster or self.contexts)
 
 
 def child_environment(extra: Mapping[str, str]) -> dict[str, str]:

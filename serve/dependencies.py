@@ -86,11 +86,13 @@ class Edge:
     token: str
     """Bearer token of the API; the console's sessions are signed with a key derived from it."""
     cluster: str
-    """The cluster that an alert without a ``cluster`` label is about: the watched one."""
+    """The cluster that an alert without a ``cluster`` label is about: the first that is watched."""
     health: Callable[[], Awaitable[tuple[Subsystem, ...]]]
     scrape: Callable[[], Awaitable[bytes]]
     """Metrics of all actors in Prometheus' text format."""
     rate: RateLimiter
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Watched clusters by the other names that alerts have for them."""
     limits: Limits = field(default_factory=Limits)
     meaning: MeaningOfAlert = meaning_of_alert
     alertmanager: SenderApi | None = None

@@ -50,6 +50,7 @@ async def open_edge(settings: Settings) -> AsyncIterator[Edge]:
             doors=doors_of(resources, bells, bells.heard, clients.tell),
             token=token,
             cluster=settings.clusters[0],
+            aliases=settings.aliases,
             health=probe.health,
             scrape=lambda: _scraped(metrics),
             rate=shared_rate_limiter(cache, LocalRateLimiter()),

@@ -1,7 +1,7 @@
 """The parts that detect: a watcher's watch, and the rule engine's way from signals to incidents."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
 from midwatch.adapters.catalog.rules import FolderRules
@@ -9,6 +9,7 @@ from midwatch.adapters.kubernetes.client import ApiConnection
 from midwatch.adapters.kubernetes.owners import KubernetesOwners
 from midwatch.adapters.kubernetes.source import KubernetesSource
 from midwatch.bootstrap import Resources
+from midwatch.services.clusters import ClusterOwners
 from midwatch.services.heartbeats import DeadMan
 from midwatch.services.ingestion import Ingestion, Intake
 from midwatch.services.runtime import Bells
@@ -17,10 +18,11 @@ from midwatch.settings import Settings
 
 
 @asynccontextmanager
-async def open_cluster(settings: Settings) -> AsyncIterator[ApiConnection]:
-    """A read-only connection to the watched cluster."""
+async def open_cluster(settings: Settings, cluster: str = "") -> AsyncIterator[ApiConnection]:
+    """A read-only connection to a watched cluster; the first one where none is named."""
+    target = settings.target(cluster)
     connection = await ApiConnection.open(
-        kubeconfig=settings.kubeconfig, context=settings.context, in_cluster=settings.in_cluster
+        kubeconfig=target.kubeconfig, context=target.context, in_cluster=target.in_cluster
     )
     try:
         yield connection
@@ -29,10 +31,17 @@ async def open_cluster(settings: Settings) -> AsyncIterator[ApiConnection]:
 
 
 @asynccontextmanager
+async def open_clusters(settings: Settings) -> AsyncIterator[dict[str, ApiConnection]]:
+    """A read-only connection to each watched cluster, by its name."""
+    async with AsyncExitStack() as stack:
+        yield {name: await stack.enter_async_context(open_cluster(settings, name)) for name in settings.clusters}
+
+
+@asynccontextmanager
 async def open_watch(resources: Resources, cluster: str, bells: Bells) -> AsyncIterator[Watching]:
     """The cluster's objects, and the door that signals go through."""
     settings = resources.settings
-    async with open_cluster(settings) as connection:
+    async with open_cluster(settings, cluster) as connection:
         yield Watching(
             cluster,
             KubernetesSource(connection, namespaces=settings.watch_namespaces),
@@ -46,9 +55,9 @@ async def open_watch(resources: Resources, cluster: str, bells: Bells) -> AsyncI
 
 @asynccontextmanager
 async def open_ingestion(resources: Resources, bells: Bells) -> AsyncIterator[Ingestion]:
-    """The way of a signal, owners looked up at the API server."""
-    async with open_cluster(resources.settings) as connection:
-        owners = KubernetesOwners(connection, resources.settings.clusters[0])
+    """The way of a signal, owners looked up at the API server of its cluster."""
+    async with open_clusters(resources.settings) as connections:
+        owners = ClusterOwners({name: KubernetesOwners(each, name) for name, each in connections.items()})
         yield Ingestion(
             resources.stores.inbox,
             resources.journal(bells),

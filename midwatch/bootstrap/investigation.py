@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 from midwatch.adapters.catalog.log_patterns import load_log_patterns
 from midwatch.adapters.kubernetes.evidence import KubernetesGatherer
 from midwatch.bootstrap import Resources
-from midwatch.bootstrap.detection import open_cluster
+from midwatch.bootstrap.detection import open_clusters
 from midwatch.domain.logs import LogAnalyser
 from midwatch.services.analysing import BuiltInAnalyser
+from midwatch.services.clusters import ClusterSights
 from midwatch.services.investigation import Investigation, ModelThere, no_model
 from midwatch.services.runtime import Bells
 
@@ -17,12 +18,12 @@ from midwatch.services.runtime import Bells
 async def open_investigation(
     resources: Resources, bells: Bells, model_there: ModelThere = no_model
 ) -> AsyncIterator[Investigation]:
-    """Investigations over the watched cluster, with the patterns of ``rules/logs``."""
+    """Investigations, each over the cluster it is in, with the patterns of ``rules/logs``."""
     analyser = LogAnalyser(load_log_patterns(resources.settings.rules_dir / "logs"))
-    async with open_cluster(resources.settings) as connection:
+    async with open_clusters(resources.settings) as connections:
         yield Investigation(
             resources.journal(bells),
-            KubernetesGatherer(connection),
+            ClusterSights({name: KubernetesGatherer(each) for name, each in connections.items()}),
             BuiltInAnalyser(analyser, resources.clock),
             resources.clock,
             by=resources.owner,

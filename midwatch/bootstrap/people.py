@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from midwatch.adapters.mcp.kubernetes.api import open_kube
-from midwatch.adapters.mcp.kubernetes.observe import LiveCluster
 from midwatch.bootstrap import Resources
+from midwatch.bootstrap.live import open_live
 from midwatch.services.approvals import Approvals
+from midwatch.services.clusters import LiveClusters
 from midwatch.services.runtime import Bells
 
 
@@ -15,11 +15,11 @@ from midwatch.services.runtime import Bells
 async def open_approvals(resources: Resources, bells: Bells) -> AsyncIterator[Approvals]:
     """The broker's work."""
     settings = resources.settings
-    async with open_kube(settings.kubeconfig, settings.context, in_cluster=settings.in_cluster) as kube:
+    async with open_live(settings) as live:
         yield Approvals(
             resources.journal(bells),
             resources.stores.clicks,
-            LiveCluster(kube),
+            LiveClusters(live),
             resources.users(),
             resources.clock,
             resources.ids,

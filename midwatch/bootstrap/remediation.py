@@ -1,5 +1,6 @@
 """The parts that change things: planning and execution, over our full Kubernetes MCP server in a process of its own."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -9,13 +10,14 @@ from mcp import StdioServerParameters
 from midwatch.adapters.catalog.playbooks import FolderPlaybooks
 from midwatch.adapters.catalog.policy import FilePolicy
 from midwatch.adapters.mcp.connection import McpConnection
-from midwatch.adapters.mcp.kubernetes.api import open_kube
-from midwatch.adapters.mcp.kubernetes.observe import LiveCluster
 from midwatch.adapters.mcp.kubernetes_tools import KubernetesTools, server_parameters
 from midwatch.bootstrap import Resources
+from midwatch.bootstrap.live import open_live
 from midwatch.bootstrap.metrics import open_prometheus
 from midwatch.services.brakes import Brakes
 from midwatch.services.checking import Checking
+from midwatch.services.clusters import DoesWork, Foreign, Routed
+from midwatch.services.effects import ActionRunner, LiveObjects
 from midwatch.services.execution import Execution
 from midwatch.services.freeing import Freeing
 from midwatch.services.holding import Pace
@@ -24,61 +26,73 @@ from midwatch.services.runtime import Bells
 from midwatch.settings import Settings
 
 
-def _full_server(settings: Settings) -> StdioServerParameters:
-    """Our full server, under the acting identity where one is given."""
+def _full_server(settings: Settings, cluster: str) -> StdioServerParameters:
+    """Our full server for one cluster, under the acting identity where one is given."""
+    target = settings.target(cluster)
+    context = (settings.act_context if target.first else "") or target.context
     if settings.act_kubeconfig is not None:
-        return server_parameters(settings.act_kubeconfig, settings.act_context, read_only=False)
-    context = settings.act_context or settings.context
-    return server_parameters(settings.kubeconfig, context, read_only=False, in_cluster=settings.in_cluster)
+        acting = settings.act_context if target.first else context
+        return server_parameters(settings.act_kubeconfig, acting, read_only=False)
+    return server_parameters(target.kubeconfig, context, read_only=False, in_cluster=target.in_cluster)
 
 
 @asynccontextmanager
-async def open_remediation(resources: Resources, bells: Bells) -> AsyncIterator[tuple[Planning, Execution, Freeing]]:
-    """Planning, execution, and the freeing of what a dead execution held.
+async def _open_tools(settings: Settings) -> AsyncIterator[dict[str, KubernetesTools]]:
+    """A full server for each cluster: the first is started at once, in the background, others at their first call."""
+    connections = {
+        name: McpConnection(f"kubernetes-full:{name}", partial(_full_server, settings, name))
+        for name in settings.clusters
+    }
+    connections[settings.clusters[0]].start()
+    try:
+        yield {name: KubernetesTools(connection) for name, connection in connections.items()}
+    finally:
+        await asyncio.gather(*(connection.stop() for connection in connections.values()))
 
-    The server is connected to in the background: nothing waits for it but its calls.
-    """
+
+@asynccontextmanager
+async def open_remediation(resources: Resources, bells: Bells) -> AsyncIterator[tuple[Routed, Routed, Freeing]]:
+    """Planning and execution, each in the incident's own cluster, and the freeing of what a dead execution held."""
     settings = resources.settings
-    target = partial(_full_server, settings)
     journal, clock, by = resources.journal(bells), resources.clock, resources.owner
     policy = FilePolicy(settings.policy_file)
+    playbooks = FolderPlaybooks(settings.playbooks_dir)
     brakes = Brakes(resources.stores.pauses, resources.stores.deeds, policy, clock)
-    connection = McpConnection("kubernetes-full", target)
-    async with (
-        open_kube(settings.kubeconfig, settings.context, in_cluster=settings.in_cluster) as kube,
-        open_prometheus(settings) as prometheus,
-    ):
+    pace = Pace(claim_ttl_s=settings.claim_ttl_s)
+    async with open_live(settings) as live, _open_tools(settings) as tools, open_prometheus(settings) as prometheus:
         checking = Checking(prometheus)
-        live, tools = LiveCluster(kube), KubernetesTools(connection)
-        connection.start()
-        try:
-            yield (
-                Planning(
-                    journal,
-                    FolderPlaybooks(settings.playbooks_dir),
-                    policy,
-                    live,
-                    tools,
-                    clock,
-                    by=by,
-                    brakes=brakes,
-                    checking=checking,
-                ),
-                Execution(
-                    journal,
-                    resources.stores.work,
-                    resources.stores.leases,
-                    tools,
-                    live,
-                    policy,
-                    clock,
-                    resources.ids,
-                    by=by,
-                    brakes=brakes,
-                    checking=checking,
-                    pace=Pace(claim_ttl_s=settings.claim_ttl_s),
-                ),
-                Freeing(journal, resources.stores.leases, policy, clock),
-            )
-        finally:
-            await connection.stop()
+
+        def planning(seen: LiveObjects, runner: ActionRunner) -> DoesWork:
+            return Planning(
+                journal, playbooks, policy, seen, runner, clock, by=by, brakes=brakes, checking=checking
+            ).propose
+
+        def execution(seen: LiveObjects, runner: ActionRunner) -> DoesWork:
+            return Execution(
+                journal,
+                resources.stores.work,
+                resources.stores.leases,
+                runner,
+                seen,
+                policy,
+                clock,
+                resources.ids,
+                by=by,
+                brakes=brakes,
+                checking=checking,
+                pace=pace,
+            ).run
+
+        yield (
+            Routed(
+                journal,
+                {name: planning(live[name], tools[name]) for name in settings.clusters},
+                planning(Foreign(), Foreign()),
+            ),
+            Routed(
+                journal,
+                {name: execution(live[name], tools[name]) for name in settings.clusters},
+                execution(Foreign(), Foreign()),
+            ),
+            Freeing(journal, resources.stores.leases, policy, clock),
+        )

@@ -60,6 +60,7 @@ class Reason(StrEnum):
     NO_PLAYBOOK = "no-playbook"
     PLAYBOOK_UNKNOWN = "playbook-unknown"
     TARGET_GONE = "target-gone"
+    CLUSTER_NOT_WATCHED = "cluster-not-watched"
     TARGET_OUTSIDE_INCIDENT = "target-outside-incident"
     PARAMETER_INVALID = "parameter-invalid"
     PRECHECK_FAILED = "precheck-failed"

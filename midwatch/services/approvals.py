@@ -188,7 +188,7 @@ class Approvals:
             return world
         if judge(request, click, world, now, person).outcome is not ApprovalOutcome.APPROVED:
             return world  # nothing depends on the cluster yet: do not make people wait for it
-        changed = await changed_since(incident.plan, self._live)
+        changed = await changed_since(incident.plan, self._live.of(incident.cluster))
         return World(asked=world.asked, digest=world.digest, firing=world.firing, changed=changed)
 
 

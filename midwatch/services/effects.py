@@ -74,6 +74,10 @@ class ActionRunner(Rehearsal, Protocol):
 class LiveObjects(Protocol):
     """Looks at objects, always at the API server itself."""
 
+    def of(self, cluster: str) -> "LiveObjects":
+        """The live objects of one cluster; what sees a single one returns itself."""
+        ...
+
     async def observe(self, ref: ObjectRef) -> Observed | None:
         """The object of that kind and name now (its uid may differ from ``ref.uid``); ``None`` when there is none.
 

@@ -63,7 +63,7 @@ async def receive_alerts(request: Request, edge: TheEdge) -> Response:
 async def take(request: Request, edge: Edge, read: Callable[[bytes, Reading], Alerts]) -> Taken:
     """Read the body, commit its signals and what the sender left out, ring the rule engine."""
     body = await read_body(request, kinds=JSON, limit=edge.limits.max_body_bytes)
-    reading = Reading(edge.clock.now(), edge.ids.new, edge.cluster, edge.meaning)
+    reading = Reading(edge.clock.now(), edge.ids.new, edge.cluster, edge.meaning, edge.aliases)
     alerts = read(body, reading)
     shedder: Shedder = request.app.state.shedder
     await shedder.admit(len(alerts.signals))

@@ -51,7 +51,9 @@ async def submit(request: Request, edge: TheEdge, caller: Visitor, pages: ThePag
     check_role(caller, Role.OPERATOR)
     filled = {name: form.get(name, "").strip()[:_LONGEST] for name in _FIELDS}
     try:
-        alerts = read_generic(_body(filled), Reading(edge.clock.now(), edge.ids.new, edge.cluster, edge.meaning))
+        alerts = read_generic(
+            _body(filled), Reading(edge.clock.now(), edge.ids.new, edge.cluster, edge.meaning, edge.aliases)
+        )
     except Invalid as error:
         status = HTTPStatus.UNPROCESSABLE_ENTITY
         now = edge.clock.now()

@@ -23,6 +23,8 @@ class Reading(msgspec.Struct, frozen=True):
     new_id: Callable[[], str]
     cluster: str
     meaning: MeaningOfAlert
+    aliases: Mapping[str, str] = {}
+    """Our clusters by the other names that senders have for them."""
 
 
 class Cut(msgspec.Struct, frozen=True):
@@ -68,10 +70,11 @@ def to_signal(seen: Observation, reading: Reading) -> Signal:
         labels = {name: value for name, value in labels.items() if name != "family"}
         if meant.family:
             labels["family"] = meant.family
+    named = labels.get("cluster") or labels.get("cluster_name") or reading.cluster
     return Signal(
         id=SignalId(reading.new_id()),
         source=seen.source,
-        cluster=labels.get("cluster") or labels.get("cluster_name") or reading.cluster,
+        cluster=reading.aliases.get(named, named),
         status=seen.status,
         condition=meant.condition,
         severity=severity_of(labels),

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import Self
 
 import msgspec
 
@@ -64,6 +65,9 @@ class FakeCluster:
     @property
     def memory(self) -> str:
         return self.seen.containers[0].memory_limit
+
+    def of(self, cluster: str) -> Self:
+        return self
 
     async def observe(self, ref: ObjectRef) -> Observed | None:
         self.on_call("before observe")

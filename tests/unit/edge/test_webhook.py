@@ -494,3 +494,13 @@ def test_a_recorded_stream_tells_of_each_alert_once(order: str) -> None:
     firing = {signal.fingerprint for signal in deliveries.values() if signal.status is SignalStatus.FIRING}
     assert len(firing) == expected["unique_fingerprints"]
     assert len({signal.identity for signal in deliveries.values()}) == expected["unique_fingerprints"]
+
+
+async def test_a_cluster_that_senders_call_otherwise_is_ours(house: House, opened: Opener) -> None:
+    house.change(aliases={"eu-west-1": "lab"})
+    client = await opened()
+    for name in ("eu-west-1", "elsewhere"):
+        sent = alert(name)
+        sent["labels"]["cluster"] = name
+        await client.post(URL, json=body(sent))
+    assert [signal.cluster for signal in await stored(house)] == ["lab", "elsewhere"]

@@ -63,3 +63,26 @@ def test_without_a_context_the_sandbox_is_watched(monkeypatch):
     monkeypatch.setenv("MIDWATCH_CONTEXT", "prod")
     assert load_settings().clusters == ("prod",)
     assert not load_settings().watches_sandbox
+
+
+def test_several_clusters_are_named_by_their_contexts(monkeypatch):
+    monkeypatch.setenv("MIDWATCH_CONTEXTS", "prod, lab=kind-lab")
+    monkeypatch.setenv("MIDWATCH_CLUSTER_ALIASES", "prod-eu-1=prod")
+    settings = load_settings()
+    assert settings.clusters == ("prod", "lab")
+    assert (settings.target("lab").context, settings.target().context) == ("kind-lab", "prod")
+    assert settings.aliases == {"prod-eu-1": "prod"}
+    assert not settings.watches_sandbox
+    with pytest.raises(Invalid, match="is not watched; these are: prod, lab"):
+        settings.target("elsewhere")
+    monkeypatch.setenv("MIDWATCH_CONTEXT", "main")
+    assert load_settings().clusters == ("main", "prod", "lab")
+    monkeypatch.setenv("MIDWATCH_CLUSTER", "prod")
+    with pytest.raises(Invalid, match="two clusters have one name"):
+        load_settings()
+
+
+def test_an_alias_means_a_cluster_that_is_watched(monkeypatch):
+    monkeypatch.setenv("MIDWATCH_CLUSTER_ALIASES", "prod-eu-1=prod")
+    with pytest.raises(Invalid, match="MIDWATCH_CLUSTER_ALIASES: 'prod-eu-1=prod'"):
+        load_settings()

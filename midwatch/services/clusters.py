@@ -1,0 +1,115 @@
+"""Several clusters in one house: what concerns an incident goes to the cluster it is in, and never to another.
+
+Objects of equal names live in many clusters, so nothing is looked at, planned for or changed by a name alone: each
+cluster has its own connections and its own services over them, and an incident is handed to those of its cluster.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from midwatch.domain.errors import Refused
+from midwatch.domain.incidents import Incident
+from midwatch.domain.observed import Observed
+from midwatch.domain.reasons import Reason
+from midwatch.domain.refs import ObjectRef
+from midwatch.services.effects import ActionCall, LiveObjects, Outcome
+from midwatch.services.ingestion import Owners, Surroundings
+from midwatch.services.investigation import Gatherer, Look, Sight
+from midwatch.services.ports import Claim, Journal
+
+
+class DoesWork(Protocol):
+    """Something that does one claimed piece of work on one incident, and returns the incident after it."""
+
+    async def __call__(self, claim: Claim) -> Incident: ...
+
+
+class OwnersOfAll(Owners, Surroundings, Protocol):
+    """Owners and surroundings in one cluster."""
+
+
+class Routed:
+    """Work by cluster: ``foreign`` takes what is in a cluster that this house does not know."""
+
+    def __init__(self, journal: Journal, by_cluster: Mapping[str, DoesWork], foreign: DoesWork) -> None:
+        self._journal, self._by_cluster, self._foreign = journal, dict(by_cluster), foreign
+
+    async def __call__(self, claim: Claim) -> Incident:
+        """Do it where the journal says that the incident is."""
+        incident = await self._journal.read(claim.incident)
+        return await self._by_cluster.get(incident.cluster, self._foreign)(claim)
+
+
+class ClusterSights:
+    """A gatherer that looks at the incident's own cluster."""
+
+    def __init__(self, by_cluster: Mapping[str, Gatherer]) -> None:
+        self._by_cluster = dict(by_cluster)
+
+    async def gather(self, incident: Incident) -> Sight:
+        """What is seen there; of a cluster nobody here can look at, that it is so."""
+        mine = self._by_cluster.get(incident.cluster)
+        if mine is not None:
+            return await mine.gather(incident)
+        said = not_watched(incident.cluster)
+        return Sight(looks=(Look(tool="kubernetes", input=incident.cluster, output=said, ok=False),))
+
+
+class ClusterOwners:
+    """Owners and surroundings, asked of the cluster that the object is in."""
+
+    def __init__(self, by_cluster: Mapping[str, OwnersOfAll]) -> None:
+        self._by_cluster = dict(by_cluster)
+
+    async def top_owner(self, cluster: str, subject: ObjectRef) -> ObjectRef:
+        mine = self._by_cluster.get(cluster)
+        return await mine.top_owner(cluster, subject) if mine else subject
+
+    async def standing(self, cluster: str, named: Sequence[ObjectRef]) -> tuple[ObjectRef, ...]:
+        mine = self._by_cluster.get(cluster)
+        if mine is None:
+            return tuple(ref for ref in named if ref.kind == "Node")
+        return await mine.standing(cluster, named)
+
+
+class LiveClusters:
+    """The live objects of each cluster."""
+
+    def __init__(self, by_cluster: Mapping[str, LiveObjects]) -> None:
+        self._by_cluster = dict(by_cluster)
+
+    def of(self, cluster: str) -> LiveObjects:
+        """Those of one cluster; of one that is not watched, a refusal at every look."""
+        return self._by_cluster.get(cluster) or Foreign(cluster)
+
+    async def observe(self, ref: ObjectRef) -> Observed | None:
+        """Refused: a name alone does not say which cluster is meant."""
+        raise Refused(Reason.CLUSTER_NOT_WATCHED, f"In which cluster {ref} is to be looked at was not said.")
+
+
+class Foreign:
+    """A cluster that this house does not watch: it is neither looked at nor changed."""
+
+    def __init__(self, name: str = "") -> None:
+        self._said = not_watched(name)
+
+    def of(self, cluster: str) -> "Foreign":
+        return Foreign(cluster)
+
+    async def observe(self, ref: ObjectRef) -> Observed | None:
+        raise Refused(Reason.CLUSTER_NOT_WATCHED, f"{ref} cannot be looked at: {self._said}")
+
+    async def rehearse(self, call: ActionCall) -> Outcome:
+        raise Refused(Reason.CLUSTER_NOT_WATCHED, f"{call.ref} cannot be changed: {self._said}")
+
+    async def act(self, call: ActionCall) -> Outcome:
+        raise Refused(Reason.CLUSTER_NOT_WATCHED, f"{call.ref} cannot be changed: {self._said}")
+
+
+def not_watched(cluster: str) -> str:
+    """Why nothing is done there, and what to do about it."""
+    which = f"cluster {cluster!r}" if cluster else "that cluster"
+    return (
+        f"{which} is not watched by this house (watch it with MIDWATCH_CONTEXTS, or name it as another in "
+        "MIDWATCH_CLUSTER_ALIASES)."
+    )

@@ -1,0 +1,90 @@
+"""What is in one cluster never goes to another, whatever the objects are called."""
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from midwatch.domain.errors import Refused
+from midwatch.domain.ids import IncidentId
+from midwatch.domain.incidents import Incident, Work
+from midwatch.domain.reasons import Reason
+from midwatch.domain.refs import ObjectRef
+from midwatch.services.clusters import ClusterOwners, ClusterSights, Foreign, LiveClusters, Routed
+from midwatch.services.investigation import Sight
+from midwatch.services.ports import Claim
+from tests.fakes.cluster import FakeCluster
+from tests.fakes.runtime import NOON
+from tests.fakes.samples import DEPLOYMENT, POD, attached, opened
+from tests.fakes.stores import MemoryStore
+
+
+class Hands:
+    """Does nothing but say which incidents it was given."""
+
+    def __init__(self) -> None:
+        self.given: list[IncidentId] = []
+        self.journal = MemoryStore().journal
+
+    async def __call__(self, claim: Claim) -> Incident:
+        self.given.append(claim.incident)
+        return Incident(id=claim.incident)
+
+
+class Eyes:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def gather(self, incident: Incident) -> Sight:
+        return Sight(logs={"of": self.name})
+
+    async def top_owner(self, cluster: str, subject: ObjectRef) -> ObjectRef:
+        return ObjectRef("Deployment", f"{self.name}-{cluster}", subject.namespace)
+
+    async def standing(self, cluster: str, named: object) -> tuple[ObjectRef, ...]:
+        return (ObjectRef("Node", f"{self.name}-{cluster}"),)
+
+
+async def test_equal_names_in_two_clusters_are_two_incidents_each_done_in_its_own() -> None:
+    store = MemoryStore()
+    hands = {"alpha": Hands(), "beta": Hands()}
+    foreign = Hands()
+    routed = Routed(store.journal, hands, foreign)
+    for number, cluster in enumerate(("alpha", "beta", "gamma")):
+        begun = msgspec.structs.replace(opened(f"{cluster}|workload|Deployment/shop/web"), cluster=cluster)  # type: ignore[arg-type]
+        incident = IncidentId(f"{number:08x}-0000-7000-8000-000000000000")
+        await store.journal.open(incident, [begun, attached()], at=NOON, by="test")
+        (claim,) = await store.work.claim([Work.INVESTIGATE], owner="me", now=NOON, ttl=timedelta(seconds=5))
+        await routed(claim)
+    given = [hands["alpha"].given, hands["beta"].given, foreign.given]
+    assert [[each[:8] for each in one] for one in given] == [["00000000"], ["00000001"], ["00000002"]]
+
+
+async def test_each_cluster_is_seen_by_its_own_eyes() -> None:
+    eyes = {"alpha": Eyes("a"), "beta": Eyes("b")}
+    sights, owners = ClusterSights(eyes), ClusterOwners(eyes)
+    for cluster, name in (("alpha", "a"), ("beta", "b")):
+        seen = await sights.gather(Incident(id=IncidentId("x"), cluster=cluster))
+        assert seen.logs == {"of": name}
+        assert (await owners.top_owner(cluster, POD)).name == f"{name}-{cluster}"
+        assert (await owners.standing(cluster, [POD]))[0].name == f"{name}-{cluster}"
+
+
+async def test_of_a_cluster_nobody_watches_nothing_is_seen_and_that_is_said() -> None:
+    seen = await ClusterSights({}).gather(Incident(id=IncidentId("x"), cluster="gamma"))
+    assert not seen.objects
+    assert not seen.looks[0].ok
+    assert "'gamma' is not watched" in seen.looks[0].output
+    owners = ClusterOwners({"alpha": Eyes("a")})
+    node = ObjectRef("Node", "n1")
+    assert await owners.top_owner("gamma", POD) == POD
+    assert await owners.standing("gamma", [POD, node]) == (node,)
+
+
+async def test_live_objects_are_asked_of_the_named_cluster_alone() -> None:
+    live = LiveClusters({"alpha": FakeCluster()})
+    assert await live.of("alpha").observe(DEPLOYMENT) is not None
+    for asked in (live.of("beta").observe(DEPLOYMENT), live.observe(DEPLOYMENT), Foreign().of("x").observe(POD)):
+        with pytest.raises(Refused) as refused:
+            await asked
+        assert refused.value.reason == Reason.CLUSTER_NOT_WATCHED
