@@ -44,7 +44,11 @@ class IncidentOpened(Event, frozen=True, kw_only=True, tag="incident-opened"):
 
 
 class SignalAttached(Event, frozen=True, kw_only=True, tag="signal-attached"):
-    """A firing signal became (or renewed) a member of this incident. ``related``: its owner, and what it stands on."""
+    """A firing signal became (or renewed) a member of this incident. ``related``: its owner, and what it stands on.
+
+    ``tier`` is what its rule and its labels leave of our authority (``None``: it says nothing of it), ``threshold`` how
+    sure a diagnosis must be to act alone (0 to 1; 0: as policy says), ``wanted`` the playbook that its sender asks for.
+    """
 
     signal: SignalId
     identity: str
@@ -56,6 +60,9 @@ class SignalAttached(Event, frozen=True, kw_only=True, tag="signal-attached"):
     title: str = ""
     starts_at: datetime | None = None
     related: tuple[ObjectRef, ...] = ()
+    tier: Tier | None = None
+    threshold: float = 0.0
+    wanted: str = ""
 
 
 class SignalCleared(Event, frozen=True, kw_only=True, tag="signal-cleared"):

@@ -9,6 +9,7 @@ import msgspec
 
 from midwatch.domain import events as ev
 from midwatch.domain.approvals import ApprovalOutcome, ApprovalRequest
+from midwatch.domain.authority import lower
 from midwatch.domain.diagnosis import Diagnosis
 from midwatch.domain.errors import Invalid
 from midwatch.domain.ids import IncidentId, IncidentKey, PlanDigest, SignalId
@@ -112,6 +113,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rule: str = ""
     tier: Tier = Tier.SUPERVISED
     playbook: str = ""
+    threshold: float = 0.0
+    wanted: str = ""
     notify: tuple[str, ...] = ()
     began_at: datetime | None = None
     opened_at: datetime | None = None
@@ -252,10 +255,18 @@ def _attached(incident: Incident, event: ev.SignalAttached, at: datetime) -> dic
     approval = incident.approval
     stood_down = incident.verdict is not None and incident.verdict.rule == Reason.SIGNALS_CLEARED
     void = stood_down or (approval is not None and approval.outcome is ApprovalOutcome.VOID)
-    again = {"approval": None, "planned_report": None} if void and incident.execution is None else {}
+    again: dict[str, object] = {"approval": None, "planned_report": None} if void and incident.execution is None else {}
+    tier = lower(incident.tier, event.tier) if event.tier is not None else incident.tier
+    threshold = max(incident.threshold, event.threshold)
+    alone = incident.verdict is not None and incident.verdict.kind is VerdictKind.AUTO and incident.execution is None
+    if alone and (tier, threshold) != (incident.tier, incident.threshold):
+        again |= {"planned_report": None}  # what might have run alone is judged anew under less authority
     return {
         "members": (*others, member),
         "severity": worst(incident.severity, event.severity),
+        "tier": tier,
+        "threshold": threshold,
+        "wanted": incident.wanted or event.wanted,
         "cleared_at": None,
         **again,  # what was void because nothing fired must be planned and asked anew
     }

@@ -1,11 +1,10 @@
 """What a signal must be like to be meant by a rule or a silence. Pure, with reasons."""
 
-import re
 from collections.abc import Sequence
-from functools import lru_cache
 
 import msgspec
 
+from midwatch.domain.patterns import fault_of, matches
 from midwatch.domain.refs import Severity
 from midwatch.domain.signals import Signal
 
@@ -59,25 +58,14 @@ def _among(value: str, wanted: Sequence[str]) -> bool:
 
 
 def _equal(value: str, wanted: str) -> bool:
-    return pattern(wanted[1:]).fullmatch(value) is not None if wanted.startswith("~") else value == wanted
-
-
-@lru_cache(maxsize=4096)
-def pattern(text: str) -> re.Pattern[str]:
-    """A label's regular expression. Raises ``re.error`` for what is none; loading refuses that with file and line."""
-    return re.compile(text, re.DOTALL)
+    return matches(wanted[1:], value) if wanted.startswith("~") else value == wanted
 
 
 def faults_of(match: Matcher) -> list[str]:
-    """What is wrong with a matcher beyond its form: regular expressions that are none."""
-    faults = []
-    for label, value in match.labels.items():
-        try:
-            if value.startswith("~"):
-                pattern(value[1:])
-        except re.error as error:
-            faults.append(f"label {label}: {value[1:]!r} is no regular expression: {error}")
-    return faults
+    """What is wrong with a matcher beyond its form: expressions that are none, or that could hang who matches."""
+    told = [(label, value[1:]) for label, value in match.labels.items() if value.startswith("~")]
+    faults = [(label, text, fault_of(text)) for label, text in told]
+    return [f"label {label}: {text[:80]!r}: {fault}" for label, text, fault in faults if fault]
 
 
 def matches_everything(match: Matcher) -> bool:

@@ -86,7 +86,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
     ``since`` is when the incident opened: a person's edit before it may be the cause, one after it is a person at
     work. ``acted_at`` and ``failed_at`` are the instants of recent executions, and of those that failed. ``pauses``
-    are those that people called and that hold now.
+    are those that people called and that hold now. ``threshold`` is how sure a diagnosis must be by the alerts'
+    word; it counts where it is higher than the policy's.
     """
 
     tier: Tier
@@ -95,6 +96,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     acted_at: tuple[datetime, ...] = ()
     failed_at: tuple[datetime, ...] = ()
     cluster: str = ""
+    threshold: float = 0.0
     pauses: tuple[Pause, ...] = ()
 
 
@@ -176,10 +178,11 @@ def decide(plan: Plan, policy: Policy, context: Context, now: datetime) -> Verdi
         more = ", confirmed in a second step" if high else ""
         people = f"{quorum} people" if quorum > 1 else "a person"
         return ask(Reason.RISK_NEEDS_APPROVAL, f"{plan.risk} risk: {people} must approve{more}.")
-    if context.confidence < policy.escalate_threshold:
+    threshold = max(policy.escalate_threshold, context.threshold)
+    if context.confidence < threshold:
         return ask(
             Reason.CONFIDENCE_TOO_LOW,
-            f"The diagnosis is {context.confidence:.0%} sure, below {policy.escalate_threshold:.0%}: a person decides.",
+            f"The diagnosis is {context.confidence:.0%} sure, below {threshold:.0%}: a person decides.",
         )
     if context.tier is not Tier.AUTONOMOUS:
         return ask(Reason.RISK_NEEDS_APPROVAL, "The rule's tier is supervised: a person must approve.")

@@ -126,6 +126,7 @@ def _context(incident: Incident, pauses: tuple[Pause, ...], deeds: tuple[Deed, .
     return Context(
         tier=Tier.SUPERVISED if told else incident.tier,
         confidence=incident.report.confidence if incident.report else 0.0,
+        threshold=incident.threshold,
         since=incident.opened_at,
         cluster=incident.cluster,
         acted_at=tuple(deed.at for deed in others),

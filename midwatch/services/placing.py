@@ -6,6 +6,7 @@ from datetime import timedelta
 from itertools import groupby
 
 from midwatch.domain import events as ev
+from midwatch.domain.authority import authority
 from midwatch.domain.board import Board
 from midwatch.domain.errors import Conflict, NotFound
 from midwatch.domain.grouping import (
@@ -252,6 +253,7 @@ def _opened(key: IncidentKey, signal: Signal, rule: Rule) -> ev.IncidentOpened:
 
 
 def _attached(signal: Signal, rule: Rule, reason: Reason) -> ev.SignalAttached:
+    left = authority(rule.tier, signal.labels)
     return ev.SignalAttached(
         reason=reason,
         signal=signal.id,
@@ -264,6 +266,9 @@ def _attached(signal: Signal, rule: Rule, reason: Reason) -> ev.SignalAttached:
         title=signal.title,
         starts_at=signal.starts_at,
         related=related_of(signal),
+        tier=left.tier,
+        threshold=left.threshold,
+        wanted=left.playbook,
     )
 
 

@@ -1,6 +1,7 @@
 """Planning: from a report to a plan that is resolved, rehearsed and judged by policy, or to a person."""
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Protocol
 
 import msgspec
@@ -121,7 +122,7 @@ class Planning:
         return (*_withdrawn(incident), proposed)
 
     def _choose(self, incident: Incident) -> Playbook:
-        """The report's playbook, else the rule's, else the catalogue's for the condition."""
+        """The report's playbook, else the rule's, else one that fits and an alert asks for, else any that fits."""
         report = incident.report
         named = (report.playbook if report else "") or incident.playbook
         if named:
@@ -130,6 +131,9 @@ class Planning:
                 raise Refused(Reason.PLAYBOOK_UNKNOWN, f"There is no playbook {named!r} in the catalogue.")
             return playbook
         conditions = [report.condition if report else "", incident.condition]
+        wanted = self._catalogue.get(incident.wanted) if incident.wanted else None
+        if wanted is not None and any(fnmatchcase(each, to) for each in conditions for to in wanted.applies_to):
+            return wanted
         for condition in filter(None, conditions):
             if (found := self._catalogue.for_condition(condition)) is not None:
                 return found
