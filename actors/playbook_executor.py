@@ -22,9 +22,7 @@ class PlaybookExecutor(Resident):
         bells = ActorBells(self._settings.active_channels)
         async with (
             open_remediation(resources, bells) as (planning, execution, freeing),
-            resources.desk(
-                (Work.PLAN,), planning, bells, slots=_PLANS_AT_ONCE, on_free=self._woken.set
-            ) as plans,
+            resources.desk((Work.PLAN,), planning, bells, slots=_PLANS_AT_ONCE, on_free=self._woken.set) as plans,
             resources.desk(
                 (Work.EXECUTE,),
                 execution,
