@@ -5,7 +5,7 @@ from datetime import timedelta
 from actors.clients import ActorBells
 from actors.lifecycle import Resident
 from midwatch.bootstrap import Resources
-from midwatch.bootstrap.detection import dead_man, open_ingestion
+from midwatch.bootstrap.detection import dead_man, open_ingestion, open_lost_resolves
 
 
 class RuleEngine(Resident):
@@ -16,11 +16,12 @@ class RuleEngine(Resident):
         bells = ActorBells(self._settings.active_channels)
         heartbeats = dead_man(resources, bells)
         retention = resources.retention()
-        async with open_ingestion(resources, bells) as ingestion:
+        async with open_ingestion(resources, bells) as ingestion, open_lost_resolves(resources, bells) as lost:
 
             async def turn() -> None:
                 await heartbeats.look()
                 await ingestion.drain()
+                await lost.look()
                 await ingestion.settle_incidents(owner=self._name, ttl=ttl)
                 await retention.turn()
                 self._metrics.queue_depth.set(await resources.stores.inbox.depth())

@@ -93,6 +93,9 @@ class Settings(BaseSettings):
     prometheus_token: str = ""
     """Where its bearer token stands: ``${env:NAME}`` or ``${file:PATH}``; never the token itself."""
 
+    lost_after_s: float = Field(12 * 3600.0, ge=60)
+    """How long an alert may go without a word from its sender, in seconds, before its live object is looked at instead;
+    longer than the sender's ``repeat_interval``."""
     watchdog_s: float = Field(0.0, ge=0)
     """How long the alert that always fires (``Watchdog``) may be silent, in seconds. 0: learnt from how often it comes,
     once it has come three times."""

@@ -130,7 +130,7 @@ def _told(event: ev.AnyEvent) -> tuple[str, str, str]:
         case ev.SignalAttached():
             return f"{event.condition} on {event.subject}", event.title, "bad"
         case ev.SignalCleared():
-            return "A signal cleared", event.identity.rpartition("|")[2], "good"
+            return "A signal cleared", event.detail or event.identity.rpartition("|")[2], "good"
         case ev.InvestigationStarted():
             again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
             return f"Investigation started{again}", "", "work"

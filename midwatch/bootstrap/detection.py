@@ -7,11 +7,13 @@ from datetime import timedelta
 from midwatch.adapters.catalog.rules import FolderRules
 from midwatch.adapters.kubernetes.client import ApiConnection
 from midwatch.adapters.kubernetes.owners import KubernetesOwners
+from midwatch.adapters.kubernetes.sight import KubernetesSight
 from midwatch.adapters.kubernetes.source import KubernetesSource
 from midwatch.bootstrap import Resources
-from midwatch.services.clusters import ClusterOwners
+from midwatch.services.clusters import ClusterLooks, ClusterOwners
 from midwatch.services.heartbeats import DeadMan
 from midwatch.services.ingestion import Ingestion, Intake
+from midwatch.services.lost import LostResolves
 from midwatch.services.runtime import Bells
 from midwatch.services.watching import Watching
 from midwatch.settings import Settings
@@ -50,6 +52,21 @@ async def open_watch(resources: Resources, cluster: str, bells: Bells) -> AsyncI
             resources.clock,
             resources.ids,
             resync_s=settings.resync_s,
+        )
+
+
+@asynccontextmanager
+async def open_lost_resolves(resources: Resources, bells: Bells) -> AsyncIterator[LostResolves]:
+    """The look after alerts that nobody repeats, each at its own cluster."""
+    clock = resources.clock
+    async with open_clusters(resources.settings) as connections:
+        yield LostResolves(
+            resources.stores.inbox,
+            resources.journal(bells),
+            ClusterLooks({name: KubernetesSight(each, name, clock) for name, each in connections.items()}),
+            clock,
+            by=resources.owner,
+            after=timedelta(seconds=resources.settings.lost_after_s),
         )
 
 

@@ -66,11 +66,12 @@ class SignalAttached(Event, frozen=True, kw_only=True, tag="signal-attached"):
 
 
 class SignalCleared(Event, frozen=True, kw_only=True, tag="signal-cleared"):
-    """A member's resolved signal arrived."""
+    """A member's resolved signal arrived, or its object shows that it is over; ``detail`` tells the latter."""
 
     signal: SignalId
     identity: str
     episode: str
+    detail: str = ""
 
 
 class InvestigationStarted(Event, frozen=True, kw_only=True, tag="investigation-started"):

@@ -18,6 +18,11 @@ class Reason(StrEnum):
     CAUSE_IS_OPEN = "cause-is-open"
     ADOPTED_BY_CAUSE = "adopted-by-cause"
     REOPENED_IN_COOLDOWN = "reopened-in-cooldown"
+    RESOLVE_LOST = "resolve-lost"
+    OBJECT_GONE = "object-gone"
+    STILL_TOLD = "still-told"
+    STILL_TROUBLED = "still-troubled"
+    CANNOT_BE_SEEN = "cannot-be-seen"
     BELOW_THRESHOLD = "below-threshold"
     SILENCED = "silenced"
     # investigation

@@ -9,12 +9,14 @@ from typing import Protocol
 
 from midwatch.domain.errors import Refused
 from midwatch.domain.incidents import Incident
+from midwatch.domain.lost import Standing
 from midwatch.domain.observed import Observed
 from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef
 from midwatch.services.effects import ActionCall, LiveObjects, Outcome
 from midwatch.services.ingestion import Owners, Surroundings
 from midwatch.services.investigation import Gatherer, Look, Sight
+from midwatch.services.lost import LooksAtObjects
 from midwatch.services.ports import Claim, Journal
 
 
@@ -70,6 +72,17 @@ class ClusterOwners:
         if mine is None:
             return tuple(ref for ref in named if ref.kind == "Node")
         return await mine.standing(cluster, named)
+
+
+class ClusterLooks:
+    """How an object stands, asked of the cluster that it is in."""
+
+    def __init__(self, by_cluster: Mapping[str, LooksAtObjects]) -> None:
+        self._by_cluster = dict(by_cluster)
+
+    async def standing_of(self, cluster: str, ref: ObjectRef) -> Standing:
+        mine = self._by_cluster.get(cluster)
+        return await mine.standing_of(cluster, ref) if mine else Standing.UNSEEN
 
 
 class LiveClusters:

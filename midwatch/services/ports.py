@@ -184,11 +184,15 @@ class Inbox(Protocol):
         ...
 
     async def settle(self, outcomes: Sequence[tuple[SignalId, Reason, IncidentId | None]]) -> None:
-        """Mark signals as dealt with."""
+        """Mark signals as dealt with. One that was taken for over (``resolve-lost``) is pending again once repeated."""
         ...
 
     async def defer(self, signals: Sequence[Deferral]) -> None:
         """Look at these signals again when they are due (a rule's ``for``, a silence's end)."""
+        ...
+
+    async def repeats_of(self, signals: Collection[SignalId]) -> dict[SignalId, int]:
+        """How often each was repeated; without those that are not known (any more)."""
         ...
 
     async def resolved_since(self, episode: str) -> bool:

@@ -146,3 +146,16 @@ async def test_one_signal_is_found_with_what_became_of_it(store: AnyStore) -> No
     for unknown in ("nobody", signal.id[:8], "a\0b"):
         with pytest.raises(NotFound):
             await store.inbox.find(SignalId(unknown))
+
+
+async def test_what_was_taken_for_over_is_pending_again_when_it_is_repeated(store: AnyStore) -> None:
+    lost, over = a_signal(1), a_signal(2, pod="web-2")
+    await store.inbox.put([lost, over])
+    await store.inbox.settle([(lost.id, Reason.RESOLVE_LOST, INCIDENT), (over.id, Reason.NO_RULE, None)])
+    assert await store.inbox.depth() == 0
+    later = NOON + timedelta(hours=13)
+    await store.inbox.put([a_signal(3, at=later), a_signal(4, pod="web-2", at=later)])
+    assert await store.inbox.pending(now=NOON) == ()
+    assert [item.signal for item in await store.inbox.pending(now=later)] == [lost]
+    assert await store.inbox.repeats_of([lost.id, over.id]) == {lost.id: 1, over.id: 1}
+    assert await store.inbox.repeats_of([]) == {}

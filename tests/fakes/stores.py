@@ -330,6 +330,8 @@ class MemoryInbox(_Port):
                 self._tables.signals[signal.delivery] = _SignalRow(signal, place, signal.received_at)
             else:
                 known.repeats += 1
+                if known.outcome == Reason.RESOLVE_LOST:
+                    known.settled, known.due = False, signal.received_at
             receipts.append(Receipt(known.signal.id if known else signal.id, known is None))
         return tuple(receipts)
 
@@ -354,6 +356,10 @@ class MemoryInbox(_Port):
             if row.signal.id in later and not row.settled:
                 row.due, reason = later[row.signal.id]
                 row.looks, row.outcome = row.looks + 1, reason.value if reason else ""
+
+    async def repeats_of(self, signals: Collection[SignalId]) -> dict[SignalId, int]:
+        await self._tables.enter()
+        return {row.signal.id: row.repeats for row in self._tables.signals.values() if row.signal.id in set(signals)}
 
     async def resolved_since(self, episode: str) -> bool:
         await self._tables.enter()

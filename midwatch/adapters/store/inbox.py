@@ -27,7 +27,11 @@ _PUT = """
                   $8::timestamptz[], $9::int[], $10::int[], $11::json[])
            AS new(id, delivery, episode, identity, source, cluster, status, received_at, place, repeats, data)
      ORDER BY delivery
-    ON CONFLICT (delivery) DO UPDATE SET repeats = signals.repeats + excluded.repeats + 1
+    ON CONFLICT (delivery) DO UPDATE
+       SET repeats = signals.repeats + excluded.repeats + 1,
+           -- what was taken for over without a word is looked at anew when the word comes after all
+           settled = signals.settled AND signals.outcome <> 'resolve-lost',
+           due_at = CASE WHEN signals.outcome = 'resolve-lost' THEN excluded.due_at ELSE signals.due_at END
     RETURNING id, delivery, repeats
 """
 
@@ -45,6 +49,8 @@ _SETTLE = """
       JOIN locked ON locked.id = new.id
      WHERE signals.id = new.id
 """
+
+_REPEATS = "SELECT id, repeats FROM signals WHERE id = ANY($1::text[])"
 
 _DEFER = """
     UPDATE signals SET due_at = new.due, looks = looks + 1, outcome = new.shown
@@ -111,6 +117,10 @@ class PostgresInbox:
         if signals:
             ids, dues, reasons = zip(*signals, strict=True)
             await self._database.fetch(_DEFER, ids, dues, [reason.value if reason else "" for reason in reasons])
+
+    async def repeats_of(self, signals: Collection[SignalId]) -> dict[SignalId, int]:
+        rows = await self._database.fetch(_REPEATS, list(signals)) if signals else []
+        return {SignalId(row["id"]): row["repeats"] for row in rows}
 
     async def resolved_since(self, episode: str) -> bool:
         s = t.signals.c
