@@ -58,7 +58,7 @@ class Replying:
         message = arrival.message
         now = self._clock.now()
         if now - message.at > _TOO_LATE or arrival.attempts >= _MOST_TRIES:
-            log.warning("message left unanswered", extra={"message": message.id, "channel": message.channel_type})
+            log.warning("message left unanswered", extra={"arrival": message.id, "channel": message.channel_type})
             await self._arrivals.settle(message, at=now)
             return 1
         shown = _Shown(self._arrivals, self._channel, self._clock, self._pace, arrival)
@@ -73,7 +73,7 @@ class Replying:
         return 1
 
     async def _put_off(self, arrival: Arrival, error: MidwatchError) -> None:
-        log.warning("message not answered", extra={"message": arrival.message.id, "error": str(error)})
+        log.warning("message not answered", extra={"arrival": arrival.message.id, "error": str(error)})
         now = self._clock.now()
         if isinstance(error, Permanent):
             await self._arrivals.settle(arrival.message, at=now)
