@@ -20,6 +20,7 @@ from midwatch.commands import (
     up,
     users,
 )
+from midwatch.commands.oncall import oncall
 
 app = typer.Typer(
     name="midwatch",
@@ -57,6 +58,7 @@ app.command()(stopping.cancel)
 app.command()(stopping.freeze)
 app.command()(stopping.unfreeze)
 app.command()(diagnose.diagnose)
+app.command()(oncall)
 app.command()(sandbox.sandbox)
 app.command("settings")(settings.settings)
 app.add_typer(rules.app, name="rules")

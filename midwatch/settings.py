@@ -54,6 +54,8 @@ class Settings(BaseSettings):
     rules_dir: Path = ROOT / "rules"
     playbooks_dir: Path = ROOT / "playbooks"
     policy_file: Path = ROOT / "cluster_config" / "policy.yaml"
+    people_file: Path = ROOT / "cluster_config" / "people.yaml"
+    """On-call rota, teams, routes and quiet hours."""
 
     database_url: SecretStr | None = Field(None, validation_alias=_aliases("DATABASE_URL"))
     """``postgresql://…``; unset: an embedded PostgreSQL 16 in the state directory."""
@@ -127,6 +129,12 @@ class Settings(BaseSettings):
     )
     chat_session_s: float = Field(300.0, gt=0)
     """How long a chat is remembered as one after its last message; then the next message begins anew."""
+    chat_window_tokens: int = Field(6000, ge=100)
+    """How much of a conversation a model is told again, in tokens of about four characters."""
+    chat_models: str = Field("", pattern=r"^([^=,\s]+=[^=,\s]+(,[^=,\s]+=[^=,\s]+)*)?$")
+    """The model of a channel, ``channel=model,…``; a conversation's or a person's own choice goes before it."""
+    security_scan_servers: str = ""
+    """Servers of ``.mcp-config.json``, separated by commas, whose tools answer ``scan ports of HOST`` in the chat."""
     chat_grace_s: float = Field(30.0, ge=0)
     """Added to it, for who is writing just then."""
     log_level: str = Field("INFO", validation_alias=_aliases("LOG_LEVEL", "LOG_LEVEL"))

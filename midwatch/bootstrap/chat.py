@@ -1,42 +1,71 @@
 """The part that answers questions: the chat over a read-only sight of the watched cluster."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
+from midwatch.adapters.catalog.people import FilePeople
 from midwatch.adapters.mcp.kubernetes.api import open_kube
 from midwatch.adapters.mcp.kubernetes.sight import ClusterSight
 from midwatch.adapters.redis.sessions import RedisSessions
+from midwatch.adapters.system import SystemSecrets
 from midwatch.bootstrap import Resources
 from midwatch.bootstrap.serving import open_cache
+from midwatch.bootstrap.tools import open_toolbox
 from midwatch.domain.intents import Kind
 from midwatch.services.chat.deciding import Deciding
-from midwatch.services.chat.desk import Chat, Helpers
+from midwatch.services.chat.desk import Chat, Extra, Helpers
 from midwatch.services.chat.freezing import Freezing
+from midwatch.services.chat.oncall import OnCall
 from midwatch.services.chat.requesting import Requesting
+from midwatch.services.chat.scanning import Scanning
 from midwatch.services.chat.sight import Looking
+from midwatch.services.chat.talking import Talking
 from midwatch.services.chat.watch import Watchkeeping
 from midwatch.services.messaging import Incoming
+from midwatch.services.model_ports import Model, Toolbox
 from midwatch.services.runtime import Bells
 from midwatch.services.stopping import Stopping
 
 
 @asynccontextmanager
-async def open_chat(resources: Resources, bells: Bells, approvals: Incoming | None = None) -> AsyncIterator[Chat]:
-    """A process' chat. ``approvals`` answers approvals written in channels, by their own rules of place."""
+async def open_chat(
+    resources: Resources,
+    bells: Bells,
+    approvals: Incoming | None = None,
+    *,
+    model: Model | None = None,
+    toolbox: Toolbox | None = None,
+) -> AsyncIterator[Chat]:
+    """A process' chat. ``approvals`` answers approvals written in channels, by their own rules of place.
+
+    With ``model`` and ``toolbox`` it talks; with ``toolbox`` it scans, where servers are named for that.
+    """
     settings, stores = resources.settings, resources.stores
     clock, ids = resources.clock, resources.ids
     async with (
         open_kube(settings.kubeconfig, settings.context, in_cluster=settings.in_cluster) as kube,
         open_cache(settings) as cache,
+        AsyncExitStack() as stack,
     ):
+        scanners = tuple(f"{name.strip()}_" for name in settings.security_scan_servers.split(",") if name.strip())
+        if toolbox is None and scanners:
+            toolbox = await stack.enter_async_context(open_toolbox(resources))
         sight = ClusterSight(kube, clock)
         watch = Watchkeeping(stores.journal, stores.silences, clock, ids)
         freezing = Freezing(Stopping(stores.journal, stores.pauses, clock, ids), clock)
+        extras: dict[Kind, Extra] = {
+            Kind.FREEZE: freezing,
+            Kind.UNFREEZE: freezing,
+            Kind.ON_CALL: OnCall(FilePeople(settings.people_file), clock),
+        }
+        if toolbox is not None and scanners:
+            extras[Kind.SCAN] = Scanning(toolbox, servers=scanners)
         helpers = Helpers(
             looking=Looking(sight),
             watch=watch,
             deciding=Deciding(stores.journal, stores.clicks, watch, clock, bells),
-            extras={Kind.FREEZE: freezing, Kind.UNFREEZE: freezing},
+            extras=extras,
+            talker=_talker(resources, model, toolbox) if model is not None and toolbox is not None else None,
             requesting=Requesting(resources.journal(bells), sight, clock, ids, cluster=settings.clusters[0]),
         )
         yield Chat(
@@ -48,3 +77,19 @@ async def open_chat(resources: Resources, bells: Bells, approvals: Incoming | No
             ids,
             approvals=approvals,
         )
+
+
+def _talker(resources: Resources, model: Model, toolbox: Toolbox) -> Talking:
+    settings, stores = resources.settings, resources.stores
+    pairs = (pair.partition("=") for pair in settings.chat_models.split(",") if pair)
+    return Talking(
+        model,
+        toolbox,
+        stores.conversations,
+        stores.journal,
+        resources.users(),
+        resources.clock,
+        nonce=SystemSecrets().code,
+        channel_models={channel: name for channel, _, name in pairs},
+        window_tokens=settings.chat_window_tokens,
+    )

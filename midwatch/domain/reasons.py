@@ -83,6 +83,12 @@ class Reason(StrEnum):
     HUMAN_EDIT_RECENT = "human-edit-recent"
     SHADOW = "shadow"
     CHECKLIST = "checklist"
+    # routing
+    ROUTE_MATCHED = "route-matched"
+    NO_ROUTE = "no-route"
+    NOT_ROUTED_HERE = "not-routed-here"
+    QUIET_HOURS = "quiet-hours"
+    IN_DIGEST = "in-digest"
     # approvals
     NOT_ASKED_YET = "not-asked-yet"
     WAITING_FOR_PEOPLE = "waiting-for-people"

@@ -44,6 +44,7 @@ async def _edge() -> AsyncIterator[Edge]:
         journal=store.journal,
         clicks=store.clicks,
         silences=store.silences,
+        pauses=store.pauses,
         heartbeats=store.heartbeats,
         conversations=store.conversations,
         users=Users(store.users, clock, SystemIds(), SystemSecrets()),

@@ -70,6 +70,7 @@ class Night:
             journal=self.store.journal,
             clicks=self.store.clicks,
             silences=self.store.silences,
+            pauses=self.store.pauses,
             heartbeats=self.store.heartbeats,
             conversations=self.store.conversations,
             users=Users(self.store.users, SystemClock(), SystemIds(), SystemSecrets()),

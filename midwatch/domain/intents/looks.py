@@ -27,7 +27,10 @@ _TOP = re.compile(
 )
 _DESCRIBE = re.compile(rf"^(?:describe|inspect)\s+(?:the\s+)?{OBJECT}")
 _LIST = re.compile(rf"\b(?P<kind>{KIND})\b")
-_QUESTION = re.compile(r"^(?:why|how|when|should|who|explain|is|does|do|did|was|will|since)\b")
+_QUESTION = re.compile(
+    r"^(?:why|how|when|should|who|explain|is|does|do|did|was|will|since|"
+    r"what (?:do|does|did|should|can|could|would|happened|caused?|causes))\b"
+)
 
 
 def kubernetes(words: str, _: str) -> Intent | None:

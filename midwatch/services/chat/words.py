@@ -28,8 +28,8 @@ STRANGER: Final = (
 )
 
 NO_SCANNER: Final = (
-    "No security scanner is configured. Name an MCP server with the role `security-scan` in .mcp-config.json; "
-    "docs/chat.md says how."
+    "No security scanner is configured. Write an MCP server into .mcp-config.json and name it in "
+    "MIDWATCH_SECURITY_SCAN_SERVERS; docs/chat.md says how."
 )
 
 FAILED: Final = "Something failed inside Midwatch while I looked; the log says what. Ask me again in a moment."
