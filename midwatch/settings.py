@@ -10,6 +10,8 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -42,6 +44,19 @@ class ClusterTarget:
     context: str = ""
     in_cluster: bool = False
     first: bool = False
+
+
+def _both(name: str) -> tuple[str, str]:
+    """With our prefix, and as the vendors' own tools call it."""
+    return name, name
+
+
+class Environment(StrEnum):
+    """Where this Midwatch stands."""
+
+    LAB = "lab"
+    NONPROD = "nonprod"
+    PROD = "prod"
 
 
 class Settings(BaseSettings):
@@ -164,6 +179,32 @@ class Settings(BaseSettings):
     keep_signals_days: int = Field(14, ge=0)
     """Days after which a settled signal is deleted, unless its incident is open; 0: never."""
 
+    models_file: Path = ROOT / "cluster_config" / "models.yaml"
+    """Providers, their models, prices, and the middleware of model calls."""
+    environment: Environment = Environment.LAB
+    """``lab``: ``DEFAULT_LLM_PROVIDER`` and the names of models below win over the file; ``nonprod`` and ``prod``:
+    the file alone says who is asked."""
+    default_llm_provider: str = Field("", validation_alias=_aliases("DEFAULT_LLM_PROVIDER", "DEFAULT_LLM_PROVIDER"))
+    """The provider asked first, by its name in the file; it is then enabled whatever the file says."""
+    llm_model: str = ""
+    """The default provider's large model, in place of the file's."""
+    llm_small_model: str = ""
+    """The default provider's small model, in place of the file's."""
+    anthropic_api_key: SecretStr | None = Field(None, validation_alias=_aliases(*_both("ANTHROPIC_API_KEY")))
+    anthropic_base_url: str = Field("", validation_alias=_aliases(*_both("ANTHROPIC_BASE_URL")))
+    openai_api_key: SecretStr | None = Field(None, validation_alias=_aliases(*_both("OPENAI_API_KEY")))
+    openai_base_url: str = Field("", validation_alias=_aliases(*_both("OPENAI_BASE_URL")))
+    gemini_api_key: SecretStr | None = Field(None, validation_alias=_aliases(*_both("GEMINI_API_KEY")))
+    xai_api_key: SecretStr | None = Field(None, validation_alias=_aliases(*_both("XAI_API_KEY")))
+    hf_token: SecretStr | None = Field(None, validation_alias=_aliases(*_both("HF_TOKEN")))
+    github_token: SecretStr | None = Field(None, validation_alias=_aliases(*_both("GITHUB_TOKEN")))
+    azure_openai_api_key: SecretStr | None = Field(None, validation_alias=_aliases(*_both("AZURE_OPENAI_API_KEY")))
+    azure_openai_endpoint: str = Field("", validation_alias=_aliases(*_both("AZURE_OPENAI_ENDPOINT")))
+    """``https://RESOURCE.openai.azure.com``; the models are the names of your deployments."""
+    azure_openai_deployment: str = Field("", validation_alias=_aliases(*_both("AZURE_OPENAI_DEPLOYMENT")))
+    ollama_base_url: str = Field("", validation_alias=_aliases(*_both("OLLAMA_BASE_URL")))
+    """``http://127.0.0.1:11434``; unset: Ollama is not asked."""
+
     incident_budget_s: float = Field(600.0, ge=0)
     """Seconds a model may work on one incident. 0, here and below: no limit."""
     incident_budget_model_calls: int = Field(60, ge=0)
@@ -274,6 +315,29 @@ class Settings(BaseSettings):
         }
         chosen = self.channels or tuple(channel for channel, there in set_up.items() if there)
         return ("console", *dict.fromkeys(channel for channel in chosen if channel != "console"))
+
+    def model_variables(self) -> dict[str, str]:
+        """What records of providers may refer to as ``${env:NAME}``: this process's environment, and over it the keys
+        and addresses above, which travel with the settings to actors on other machines.
+        """
+        secret = {
+            "ANTHROPIC_API_KEY": self.anthropic_api_key,
+            "OPENAI_API_KEY": self.openai_api_key,
+            "GEMINI_API_KEY": self.gemini_api_key,
+            "XAI_API_KEY": self.xai_api_key,
+            "HF_TOKEN": self.hf_token,
+            "GITHUB_TOKEN": self.github_token,
+            "AZURE_OPENAI_API_KEY": self.azure_openai_api_key,
+        }
+        plain = {
+            "ANTHROPIC_BASE_URL": self.anthropic_base_url,
+            "OPENAI_BASE_URL": self.openai_base_url,
+            "AZURE_OPENAI_ENDPOINT": self.azure_openai_endpoint.rstrip("/"),
+            "AZURE_OPENAI_DEPLOYMENT": self.azure_openai_deployment,
+            "OLLAMA_BASE_URL": self.ollama_base_url.rstrip("/"),
+        }
+        known = {name: value.get_secret_value() for name, value in secret.items() if value is not None} | plain
+        return {**os.environ, **{name: value for name, value in known.items() if value}}
 
     @property
     def incident_budget(self) -> Budget:
