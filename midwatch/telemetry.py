@@ -96,7 +96,16 @@ class Metrics:
         self.playbook_runs = self._counter("playbook_runs", "Plans carried out, by outcome.", "playbook", "outcome")
         self.approval_timeouts = self._counter("approval_timeouts", "Approvals nobody answered in time.")
         self.approvals = self._counter("approvals", "Approval requests by outcome.", "outcome")
-        self.model_calls = self._counter("model_calls", "Calls to a model.", "provider", "outcome")
+        self.model_calls = self._counter("model_calls", "Calls to a model.", "provider", "model", "outcome")
+        self.model_tokens = self._counter("model_tokens", "Tokens, by kind.", "provider", "model", "kind")
+        self.model_usd = self._counter("model_usd", "What models cost, in US dollars.", "provider", "model")
+        self.model_seconds = Histogram(
+            "midwatch_model_seconds",
+            "How long a call to a model takes.",
+            ("provider", "model"),
+            buckets=(0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300),
+            registry=self.registry,
+        )
         self.tool_calls = self._counter("tool_calls", "Looks and acts through tools.", "tool", "outcome")
         self.mcp_calls = self._counter("mcp_calls", "Calls of MCP tools.", "server", "tool", "outcome")
         self.mcp_seconds = self._counter("mcp_call_seconds", "Time spent in MCP tools.", "server", "tool")

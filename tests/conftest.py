@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from midwatch.adapters.llm import transport
+
 # How long an example takes says more about the machine than about us; pytest-timeout catches what hangs.
 settings.register_profile("house", deadline=None)
 settings.load_profile("house")
@@ -21,7 +23,20 @@ settings.load_profile("house")
 pytest_plugins = ["pytester", "tests.fixtures.stores"]
 
 # A test sees no key, no cluster and no setting of the person who runs it.
-_PRIVATE = ("ANTHROPIC_", "OPENAI_", "GEMINI_", "GITHUB_", "SLACK_", "TELEGRAM_", "AZURE_", "MIDWATCH_", "RAY_ADDRESS")
+_PRIVATE = (
+    "ANTHROPIC_",
+    "OPENAI_",
+    "GEMINI_",
+    "GITHUB_",
+    "SLACK_",
+    "TELEGRAM_",
+    "AZURE_",
+    "XAI_",
+    "HF_",
+    "OLLAMA_",
+    "MIDWATCH_",
+    "RAY_ADDRESS",
+)
 _PRIVATE_NAMES = {"KUBECONFIG", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "DEFAULT_LLM_PROVIDER", "LOG_LEVEL"}
 _KEPT = {"MIDWATCH_CORPUS"}
 
@@ -74,6 +89,7 @@ def pytest_configure(config: pytest.Config) -> None:
     state = Path(tempfile.mkdtemp(prefix="mw-test-state-"))
     os.environ.update(_SAFE, XDG_STATE_HOME=str(state))
     config.add_cleanup(lambda: shutil.rmtree(state, ignore_errors=True))
+    transport.ALLOW_MODEL_REQUESTS = False
     sys.addaudithook(_refuse_foreign_hosts)
 
 

@@ -16,6 +16,7 @@ from midwatch.adapters.references import References
 from midwatch.bootstrap import Resources
 from midwatch.domain.errors import Invalid
 from midwatch.domain.providers import KEYLESS, Layer, Names, Provider, Registry
+from midwatch.model_settings import Environment
 from midwatch.services.models import layers, ports
 from midwatch.services.models.chain import Chain, Link
 from midwatch.services.models.fallback import Fallback
@@ -23,7 +24,7 @@ from midwatch.services.models.front import Built, Models
 from midwatch.services.models.ports import Meter, Middleware, unmetered
 from midwatch.services.runtime import Clock
 from midwatch.services.spending import DayMeter
-from midwatch.settings import Environment, Settings
+from midwatch.settings import Settings
 from midwatch.telemetry import Metrics
 
 GROUP = "midwatch.model_middleware"
@@ -81,7 +82,9 @@ def in_force(settings: Settings, registry: Registry) -> Registry:
     if not wanted:
         return registry
     record = registry.providers[wanted]
-    named = Names(large=settings.llm_model or record.models.large, small=settings.llm_small_model or record.models.small)
+    named = Names(
+        large=settings.llm_model or record.models.large, small=settings.llm_small_model or record.models.small
+    )
     enabled = record.enabled or wanted == settings.default_llm_provider
     changed = msgspec.structs.replace(record, enabled=enabled, models=named)
     return msgspec.structs.replace(registry, default=wanted, providers={**registry.providers, wanted: changed})
@@ -120,9 +123,7 @@ def _build(
             raise
         return Built(mark, old.chain, old.providers)  # a bad edit leaves what was in force
     providers = providers_of(settings, registry, transport=transport)
-    return Built(
-        mark, chain, Fallback(providers, clock, registry.price, cooldown_s=registry.cooldown_s, meter=count)
-    )
+    return Built(mark, chain, Fallback(providers, clock, registry.price, cooldown_s=registry.cooldown_s, meter=count))
 
 
 def providers_of(

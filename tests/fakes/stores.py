@@ -7,7 +7,7 @@ does. Calls yield to the event loop once, so that racing tasks do interleave; ea
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TypeVar
 
 import msgspec
@@ -43,6 +43,7 @@ from midwatch.services.ports import (
     Receipt,
     SignalRow,
 )
+from midwatch.services.spending import SpendRow
 from tests.fakes.conversations import MemoryConversations
 from tests.fakes.outbox import ArrivalRow, Card, MemoryArrivals, MemoryCards
 from tests.fakes.users import MemoryUsers
@@ -108,6 +109,7 @@ class _Tables:
     pauses: dict[str, Pause] = field(default_factory=dict)
     deeds: dict[str, Deed] = field(default_factory=dict)
     heartbeats: dict[str, Heartbeat] = field(default_factory=dict)
+    spend: dict[tuple[date, str, str], SpendRow] = field(default_factory=dict)
     token: int = 0
     away: bool = False
 
@@ -145,6 +147,7 @@ class MemoryStore:
         self.deeds = MemoryDeeds(self._tables)
         self.conversations = MemoryConversations()
         self.arrivals = MemoryArrivals(self._tables)
+        self.spend = MemorySpend(self._tables)
 
     @property
     def away(self) -> bool:
@@ -558,6 +561,18 @@ class MemoryAttic(_Port):
         incident = self._tables.incidents.get(row.incident) if row.incident else None
         over = incident is None or (incident.ended_at is not None and incident.ended_at < before)
         return row.settled and row.signal.received_at < before and over
+
+
+class MemorySpend(_Port):
+    async def add(self, row: SpendRow) -> None:
+        await self._tables.enter()
+        key = (row.day, row.provider, row.model)
+        known = self._tables.spend.get(key)
+        self._tables.spend[key] = row if known is None else known + row
+
+    async def since(self, day: date) -> tuple[SpendRow, ...]:
+        await self._tables.enter()
+        return tuple(row for key, row in sorted(self._tables.spend.items()) if key[0] >= day)
 
 
 class MemoryClicks(_Port):

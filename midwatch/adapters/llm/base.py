@@ -67,6 +67,10 @@ class BaseProvider:
         """See the port."""
         raise NotImplementedError
 
+    async def close(self) -> None:
+        """Close the connections."""
+        raise NotImplementedError
+
     async def in_time(self, waiting: Awaitable[T]) -> T:
         """What is waited for, or ``Transient`` after ``idle_s`` of silence."""
         try:

@@ -15,6 +15,7 @@ from midwatch.adapters.store.inbox import PostgresInbox
 from midwatch.adapters.store.journal import PostgresJournal
 from midwatch.adapters.store.leases import PostgresLeases
 from midwatch.adapters.store.silences import PostgresSilences
+from midwatch.adapters.store.spend import PostgresSpend
 from midwatch.adapters.store.users import PostgresUsers
 from midwatch.adapters.store.work import PostgresWork
 from midwatch.services.brakes import DeedBook, PauseBook
@@ -32,6 +33,7 @@ from midwatch.services.ports import (
     WorkQueue,
 )
 from midwatch.services.retention import Attic
+from midwatch.services.spending import SpendBook
 from midwatch.services.users import UserBook
 
 
@@ -54,6 +56,7 @@ class Stores:
     attic: Attic
     conversations: Conversations
     arrivals: ArrivalBox
+    spend: SpendBook
 
 
 def open_stores(database: Database) -> Stores:
@@ -74,4 +77,5 @@ def open_stores(database: Database) -> Stores:
         attic=PostgresAttic(database),
         conversations=PostgresConversations(database),
         arrivals=PostgresArrivals(database),
+        spend=PostgresSpend(database),
     )

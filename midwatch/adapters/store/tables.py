@@ -11,55 +11,26 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    ColumnElement,
-    DateTime,
+    Date,
+    Double,
     Float,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     PrimaryKeyConstraint,
     Sequence,
     SmallInteger,
     Table,
     Text,
     UniqueConstraint,
-    cast,
     text,
 )
-from sqlalchemy.types import UserDefinedType
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+from midwatch.adapters.store.columns import Id, Instant, JsonText, metadata
 
+__all__ = ["Id", "Instant", "JsonText", "metadata"]
 
-class JsonText(UserDefinedType[str]):
-    """The ``json`` type, given and taken as text: encoding and decoding is msgspec's."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: object) -> str:
-        return "JSON"
-
-    def column_expression(self, column: ColumnElement[str]) -> ColumnElement[str]:
-        return cast(column, Text)
-
-
-class Id(Text):
-    """Ids compare byte by byte, so that a prefix of one is found by the index whatever the server's language."""
-
-    def __init__(self) -> None:
-        super().__init__(collation="C")
-
-
-Instant = DateTime(timezone=True)
 IS_OPEN = text("state NOT IN ('resolved', 'closed')")
 """Literal, not by parameters, in the index and in queries: else a prepared plan could not use the partial index."""
 claim_token = Sequence("claim_token", metadata=metadata)
@@ -379,6 +350,22 @@ heartbeats = Table(
     Column("seen_at", Instant, nullable=False),
     Column("gap_s", Float, nullable=False),
     Column("beats", Integer, nullable=False),
+)
+
+
+spend = Table(
+    "spend",
+    metadata,
+    Column("day", Date, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    *(
+        Column(name, BigInteger, nullable=False)
+        for name in ("calls", "tool_calls", "input", "output", "cache_read", "cache_write")
+    ),
+    Column("usd", Double, nullable=False),
+    Column("wall_s", Double, nullable=False),
+    PrimaryKeyConstraint("day", "provider", "model"),
 )
 
 

@@ -27,7 +27,7 @@ from midwatch.services.models.ports import AnswerUnfit, Middleware
 from midwatch.services.runtime import Clock
 from midwatch.services.spending import DayMeter
 
-TRAFFIC = "midwatch.traffic.models"
+TRAFFIC = "midwatch.traffic.model"
 """The logger of all model traffic; it has a file of its own."""
 
 log = logging.getLogger(__name__)
