@@ -213,6 +213,12 @@ class Settings(ModelSettings, BaseSettings):
             value = data.get(name)
             if isinstance(value, str):
                 data[name] = tuple(part.strip() for part in value.split(",") if part.strip())
+        contexts = data.get("contexts")
+        alone = not any(data.get(name) for name in ("context", "in_cluster", "sandbox"))
+        if isinstance(contexts, tuple) and contexts and alone:
+            # Whoever asks for the one context must not get kubectl's current one, which may be another cluster.
+            name, _, context = contexts[0].partition("=")
+            data |= {"context": context or name, "cluster": data.get("cluster") or name, "contexts": contexts[1:]}
         return data
 
     @model_validator(mode="after")
@@ -300,8 +306,6 @@ class Settings(ModelSettings, BaseSettings):
         """The clusters that are watched, one watcher each; the first is meant where nobody says which."""
         more = [(name, context or name) for name, _, context in (entry.partition("=") for entry in self.contexts)]
         others = tuple(ClusterTarget(name=name, kubeconfig=self.kubeconfig, context=context) for name, context in more)
-        if others and not (self.context or self.in_cluster):
-            return others
         name = self.cluster or self.context or ("in-cluster" if self.in_cluster else "sandbox")
         first = ClusterTarget(
             name=name, kubeconfig=self.kubeconfig, context=self.context, in_cluster=self.in_cluster, first=True
@@ -332,7 +336,7 @@ class Settings(ModelSettings, BaseSettings):
 
     @property
     def watches_sandbox(self) -> bool:
-        return self.sandbox or not (self.context or self.in_cluster or self.contexts)
+        return self.sandbox or not (self.context or self.in_cluster)
 
 
 def child_environment(extra: Mapping[str, str]) -> dict[str, str]:

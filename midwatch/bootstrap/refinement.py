@@ -46,4 +46,5 @@ def limits_of(settings: Settings) -> Limits:
         data_bytes=settings.refine_data_bytes,
         race_below=settings.refine_race_below,
         hypotheses=settings.refine_hypotheses,
+        cluster=settings.clusters[0],
     )

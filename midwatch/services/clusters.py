@@ -7,6 +7,7 @@ cluster has its own connections and its own services over them, and an incident 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from midwatch.domain.dialogue import ToolSpec
 from midwatch.domain.errors import Refused
 from midwatch.domain.incidents import Incident
 from midwatch.domain.lost import Standing
@@ -17,6 +18,7 @@ from midwatch.services.effects import ActionCall, LiveObjects, Outcome
 from midwatch.services.ingestion import Owners, Surroundings
 from midwatch.services.investigation import Gatherer, Look, Sight
 from midwatch.services.lost import LooksAtObjects
+from midwatch.services.model_ports import ToolAnswer
 from midwatch.services.ports import Claim, Journal
 
 
@@ -98,6 +100,19 @@ class LiveClusters:
     async def observe(self, ref: ObjectRef) -> Observed | None:
         """Refused: a name alone does not say which cluster is meant."""
         raise Refused(Reason.CLUSTER_NOT_WATCHED, f"In which cluster {ref} is to be looked at was not said.")
+
+
+class OutOfSight:
+    """The tools of a model for an incident in a cluster that they do not look at: none."""
+
+    def __init__(self, cluster: str) -> None:
+        self._cluster = cluster
+
+    async def offer(self) -> tuple[ToolSpec, ...]:
+        return ()
+
+    async def call(self, name: str, arguments: str) -> ToolAnswer:  # noqa: ARG002
+        return ToolAnswer(text=f"{name} does not look at cluster {self._cluster!r}", ok=False)
 
 
 class Foreign:

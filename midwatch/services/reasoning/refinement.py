@@ -12,6 +12,7 @@ from midwatch.domain.errors import Conflict, Invalid, MidwatchError, Permanent, 
 from midwatch.domain.ids import IncidentId
 from midwatch.domain.masking import Masker
 from midwatch.domain.reasons import Reason
+from midwatch.services.clusters import OutOfSight
 from midwatch.services.model_ports import Model, Runbook, Runbooks, Toolbox
 from midwatch.services.ports import Claim, Journal
 from midwatch.services.reasoning import prompt
@@ -134,7 +135,8 @@ class _Work:
         self._fence = Fence(memory.nonce or ids.new().replace("-", "")[-16:])
         self._meter = Meter(limits, memory, means.day, clock)
         summaries = Summaries(model, self._meter, incident.id, self._mask(prompt.about(incident)))
-        self._looking = Looking(means.toolbox, summaries, memory, self._meter, limits, self._mask)
+        toolbox = means.toolbox if limits.cluster in ("", incident.cluster) else OutOfSight(incident.cluster)
+        self._looking = Looking(toolbox, summaries, memory, self._meter, limits, self._mask)
         self._thinking = Thinking(model, self._looking, ledger, memory, self._meter, limits)
         self._text = ""
 

@@ -73,12 +73,20 @@ def test_several_clusters_are_named_by_their_contexts(monkeypatch):
     assert (settings.target("lab").context, settings.target().context) == ("kind-lab", "prod")
     assert settings.aliases == {"prod-eu-1": "prod"}
     assert not settings.watches_sandbox
+    assert settings.context == "prod", "who knows of one cluster only must not get kubectl's current one"
     with pytest.raises(Invalid, match="is not watched; these are: prod, lab"):
         settings.target("elsewhere")
     monkeypatch.setenv("MIDWATCH_CONTEXT", "main")
     assert load_settings().clusters == ("main", "prod", "lab")
     monkeypatch.setenv("MIDWATCH_CLUSTER", "prod")
     with pytest.raises(Invalid, match="two clusters have one name"):
+        load_settings()
+
+
+def test_the_sandbox_and_several_clusters_exclude_each_other(monkeypatch):
+    monkeypatch.setenv("MIDWATCH_CONTEXTS", "prod")
+    monkeypatch.setenv("MIDWATCH_SANDBOX", "true")
+    with pytest.raises(Invalid, match="exclude each other"):
         load_settings()
 
 

@@ -10,7 +10,7 @@ from midwatch.domain.ids import IncidentId
 from midwatch.domain.incidents import Incident, Work
 from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef
-from midwatch.services.clusters import ClusterOwners, ClusterSights, Foreign, LiveClusters, Routed
+from midwatch.services.clusters import ClusterOwners, ClusterSights, Foreign, LiveClusters, OutOfSight, Routed
 from midwatch.services.investigation import Sight
 from midwatch.services.ports import Claim
 from tests.fakes.cluster import FakeCluster
@@ -79,6 +79,13 @@ async def test_of_a_cluster_nobody_watches_nothing_is_seen_and_that_is_said() ->
     node = ObjectRef("Node", "n1")
     assert await owners.top_owner("gamma", POD) == POD
     assert await owners.standing("gamma", [POD, node]) == (node,)
+
+
+async def test_a_model_has_no_tools_for_a_cluster_that_they_do_not_look_at() -> None:
+    tools = OutOfSight("gamma")
+    assert await tools.offer() == ()
+    answer = await tools.call("list_pods", "{}")
+    assert (answer.ok, "'gamma'" in answer.text) == (False, True)
 
 
 async def test_live_objects_are_asked_of_the_named_cluster_alone() -> None:
