@@ -40,7 +40,7 @@ class RcaWorker(Resident):
         bells = ActorBells(self._settings.active_channels)
         settings = self._settings
         async with (
-            open_refinement(resources, bells) as refinement,
+            open_refinement(resources, bells, self._metrics) as refinement,
             open_investigation(resources, bells, refinement.model_there) as investigation,
             resources.desk(
                 (Work.INVESTIGATE,), investigation.run, bells, slots=settings.rca_slots, on_free=self._woken.set

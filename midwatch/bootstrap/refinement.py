@@ -1,16 +1,19 @@
 """The parts by which a model improves reports: the model, its tools, what people wrote down, and how far it may go."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from midwatch.adapters.catalog.playbooks import FolderPlaybooks
 from midwatch.bootstrap import Resources
+from midwatch.bootstrap.models import open_model
+from midwatch.bootstrap.tools import open_toolbox
 from midwatch.domain.dialogue import ToolSpec
-from midwatch.services.model_ports import Model, ToolAnswer
-from midwatch.services.reasoning.limits import Limits
+from midwatch.services.model_ports import ToolAnswer, Toolbox
+from midwatch.services.reasoning.limits import Limits, nothing_today
 from midwatch.services.reasoning.refinement import Means, Refinement
 from midwatch.services.runtime import Bells
 from midwatch.settings import Settings
+from midwatch.telemetry import Metrics
 
 
 class NoTools:
@@ -24,17 +27,28 @@ class NoTools:
 
 
 @asynccontextmanager
-async def open_refinement(resources: Resources, bells: Bells) -> AsyncIterator[Refinement]:
-    """Refinements by the configured models. Without any, each is ended as soon as it is claimed."""
-    model: Model | None = None
-    means = Means(
-        model=model,
-        toolbox=NoTools(),
-        playbooks=FolderPlaybooks(resources.settings.playbooks_dir),
-        journal=resources.journal(bells),
-        quiet=resources.stores.journal,
-    )
-    yield Refinement(means, limits_of(resources.settings), resources.clock, resources.ids, by=resources.owner)
+async def open_refinement(
+    resources: Resources, bells: Bells, metrics: Metrics | None = None
+) -> AsyncIterator[Refinement]:
+    """Refinements by the configured models. Without any, each is ended as soon as it is claimed, and no tool server
+    is started.
+    """
+    async with AsyncExitStack() as stack:
+        toolbox: Toolbox = NoTools()
+        model = open_model(resources, metrics)
+        if model is not None:
+            stack.push_async_callback(model.close)
+            toolbox = await stack.enter_async_context(open_toolbox(resources, metrics))
+        settings = resources.settings
+        means = Means(
+            model=model,
+            toolbox=toolbox,
+            playbooks=FolderPlaybooks(settings.playbooks_dir),
+            journal=resources.journal(bells),
+            quiet=resources.stores.journal,
+            day=model.meter.today if model is not None else nothing_today,
+        )
+        yield Refinement(means, limits_of(settings), resources.clock, resources.ids, by=resources.owner)
 
 
 def limits_of(settings: Settings) -> Limits:

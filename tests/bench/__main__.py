@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.bench import cards, intake, memory, rules, serving, storms
+from tests.bench import cards, intake, memory, reasoning, rules, serving, storms
 from tests.bench.figures import say
 from tests.fixtures.houses import RunningHouse
 
@@ -23,7 +23,12 @@ IN_HOUSE: dict[str, Callable[[RunningHouse], None]] = {
     "cards": cards.measure,
     "serving": serving.measure,
 }
-ALONE: dict[str, Callable[[], None]] = {"rules": rules.measure, "storms": storms.measure, "intake": intake.measure}
+ALONE: dict[str, Callable[[], None]] = {
+    "rules": rules.measure,
+    "storms": storms.measure,
+    "intake": intake.measure,
+    "reasoning": reasoning.measure,
+}
 """What needs no house, or one of its own."""
 
 

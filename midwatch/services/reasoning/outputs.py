@@ -37,8 +37,7 @@ def shown(output: Output, fence: Fence, limit: int) -> str:
         return f"{head}\n{fence(f'lines of {output.of}', output.text)}"
     lines = lines_of(output.text)
     source = f"{output.call_id} {output.tool}({output.input})"
-    whole = numbered(lines)
-    if len(whole) <= limit:
+    if len(output.text) <= limit and len(whole := numbered(lines)) <= limit:
         return f"{head}\n{fence(source, whole)}"
     first, last = _ends(lines, limit)
     between = f"… lines {first + 1} to {last - 1} of {len(lines)} are not shown …"

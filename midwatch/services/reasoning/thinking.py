@@ -10,6 +10,8 @@ from midwatch.domain.dialogue import (
     ModelTier,
     StopReason,
     ToolCall,
+    ToolTurn,
+    Turn,
     UserTurn,
 )
 from midwatch.domain.errors import Invalid, Permanent
@@ -125,7 +127,7 @@ class Thinking:
         now = UserTurn(CONCLUDE_NOW.format(why=WHY.get(why, "A limit is reached.")))
         request = ModelRequest(
             system=SYSTEM,
-            turns=(*compact(thought.turns, self._limits.history_bytes), now),
+            turns=(*without_tools(compact(thought.turns, self._limits.history_bytes)), now),
             tier=self._meter.tier(tier),
             max_tokens=_ANSWER_TOKENS,
             schema=ANSWER_SCHEMA,
@@ -162,6 +164,21 @@ class Thinking:
                 hypothesis=thought.line,
             ),
         )
+
+
+def without_tools(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    """The same history as mere text: some vendors refuse calls and results where no tools are offered any more."""
+    found: list[Turn] = []
+    for turn in turns:
+        match turn:
+            case AssistantTurn():
+                asked = [f"(asked for {call.name} {call.arguments})" for call in turn.calls]
+                found.append(AssistantTurn("\n".join(filter(None, (turn.text, *asked))) or "(nothing)"))
+            case ToolTurn():
+                found.append(UserTurn("\n\n".join(result.text for result in turn.results)))
+            case UserTurn():
+                found.append(turn)
+    return tuple(found)
 
 
 def plain_calls(reply: ModelReply) -> ModelReply:

@@ -75,13 +75,14 @@ async def test_the_tools_of_a_round_run_side_by_side() -> None:
 
 
 async def test_an_answer_in_prose_is_asked_for_once_more_in_form() -> None:
-    model = ScriptedModel("It is the database, I think.", answer())
+    model = ScriptedModel(Say("Logs.", calls=[call("logs")]), "It is the database, I think.", answer())
     study = Study(model)
     incident = await study.run()
     assert incident.report is not None
     assert incident.report.root_cause == "the database refuses connections"
     (last,) = model.asked("conclude")
     assert last.schema
+    assert not any(isinstance(turn, ToolTurn) or getattr(turn, "calls", ()) for turn in last.turns)
     assert not last.tools, "nothing more can be looked at"
 
 

@@ -50,6 +50,8 @@ def detective() -> ScriptedModel:
     def script(request: ModelRequest) -> Say:
         if request.purpose == "summarise":
             return Say("Much of the same.")
+        if request.purpose == "conclude":
+            return Say(answer())
         rounds = sum(isinstance(turn, ToolTurn) for turn in request.turns)
         if rounds == 0:
             return Say("Logs and events.", calls=[call("logs", pod="web-1"), call("events")])
@@ -57,7 +59,7 @@ def detective() -> ScriptedModel:
             return Say("More.", calls=[call("long"), call("logs", pod="web-1")])
         if rounds == 2:
             return Say("And one line.", calls=[call("read_output", call_id="m-2.1", from_line=5, to_line=6)])
-        return Say("Prose first.") if request.purpose != "conclude" else Say(answer())
+        return Say("Prose first.")
 
     return ScriptedModel(script=script)
 
