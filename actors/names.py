@@ -8,6 +8,7 @@ RULE_ENGINE = "rule-engine"
 RCA_POOL = "rca-pool"
 PLAYBOOK_EXECUTOR = "playbook-executor"
 APPROVAL_BROKER = "approval-broker"
+TICKET_DESK = "ticket-desk"
 
 
 def watcher(cluster: str) -> str:
@@ -28,6 +29,7 @@ def rca_worker(number: int) -> str:
 def house(settings: Settings) -> tuple[str, ...]:
     """Every actor that a house with these settings needs at all times."""
     watchers = (watcher(cluster) for cluster in settings.clusters)
+    tickets = (TICKET_DESK,) if settings.keeps_tickets else ()
     return (
         SUPERVISOR,
         *watchers,
@@ -37,4 +39,5 @@ def house(settings: Settings) -> tuple[str, ...]:
         PLAYBOOK_EXECUTOR,
         APPROVAL_BROKER,
         *(channel_gateway(channel) for channel in settings.active_channels),
+        *tickets,
     )

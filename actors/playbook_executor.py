@@ -21,7 +21,7 @@ class PlaybookExecutor(Resident):
     async def run(self, resources: Resources) -> None:
         bells = ActorBells(self._settings.active_channels)
         async with (
-            open_remediation(resources, bells) as (planning, execution, freeing),
+            open_remediation(resources, bells) as (planning, execution, freeing, shadowing),
             resources.desk((Work.PLAN,), planning, bells, slots=_PLANS_AT_ONCE, on_free=self._woken.set) as plans,
             resources.desk(
                 (Work.EXECUTE,),
@@ -36,6 +36,7 @@ class PlaybookExecutor(Resident):
             async def turn() -> None:
                 await freeing.free_forsaken()
                 await plans.drain()
+                await shadowing.drain()
                 await runs.drain()
 
             await self.turns(turn)

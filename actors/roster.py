@@ -32,6 +32,7 @@ def roster(settings: Settings) -> dict[str, Post]:
         for channel in settings.active_channels
     }
     watchers = {names.watcher(cluster): Post("actors.watcher:Watcher", (cluster,)) for cluster in settings.clusters}
+    tickets = {names.TICKET_DESK: Post("actors.ticket_desk:TicketDesk")} if settings.keeps_tickets else {}
     return {
         **watchers,
         names.RULE_ENGINE: Post("actors.rule_engine:RuleEngine"),
@@ -39,6 +40,7 @@ def roster(settings: Settings) -> dict[str, Post]:
         names.PLAYBOOK_EXECUTOR: Post("actors.playbook_executor:PlaybookExecutor"),
         names.APPROVAL_BROKER: Post("actors.approval_broker:ApprovalBroker"),
         **channels,
+        **tickets,
     }
 
 

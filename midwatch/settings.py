@@ -17,6 +17,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from midwatch.domain.errors import Invalid
+from midwatch.domain.refs import Severity
 from midwatch.model_settings import ModelSettings
 
 PREFIX = "MIDWATCH_"
@@ -98,6 +99,21 @@ class Settings(ModelSettings, BaseSettings):
     lost_after_s: float = Field(12 * 3600.0, ge=60)
     """How long an alert may go without a word from its sender, in seconds, before its live object is looked at instead;
     longer than the sender's ``repeat_interval``."""
+    gitlab_url: str = ""
+    """``https://gitlab.example``: an issue is kept for each incident. Needs a token and a project."""
+    gitlab_token: SecretStr | None = None
+    """Token with the scope ``api`` and the role Reporter (Planner to assign) in the project."""
+    gitlab_project: str = ""
+    """Id or path (``group/project``) of the project that the issues belong to."""
+    gitlab_oncall: str = ""
+    """Username that an issue is assigned to when a person must take over; empty: nobody."""
+    ticket_webhook_url: SecretStr | None = None
+    """``http(s)://…`` that the news of each incident are posted to, signed; it may carry a token."""
+    ticket_webhook_secret: SecretStr | None = None
+    """The secret that those posts are signed with (HMAC-SHA256); required with the address."""
+    ticket_severity: Severity = Severity.WARNING
+    """The least severity that an incident gets a ticket for."""
+
     watchdog_s: float = Field(0.0, ge=0)
     """How long the alert that always fires (``Watchdog``) may be silent, in seconds. 0: learnt from how often it comes,
     once it has come three times."""
@@ -233,6 +249,10 @@ class Settings(ModelSettings, BaseSettings):
             if alias.partition("=")[2] not in self.clusters:
                 raise ValueError(f"MIDWATCH_CLUSTER_ALIASES: {alias!r} is no other=name of {', '.join(self.clusters)}")
         self._channels_consistent()
+        if self.gitlab_url and not (self.gitlab_token and self.gitlab_project):
+            raise ValueError("MIDWATCH_GITLAB_URL needs MIDWATCH_GITLAB_TOKEN and MIDWATCH_GITLAB_PROJECT beside it")
+        if self.ticket_webhook_url and not self.ticket_webhook_secret:
+            raise ValueError("MIDWATCH_TICKET_WEBHOOK_URL needs MIDWATCH_TICKET_WEBHOOK_SECRET: posts are signed")
         return self
 
     def _channels_consistent(self) -> None:
@@ -273,6 +293,11 @@ class Settings(ModelSettings, BaseSettings):
         and addresses that travel with the settings to actors on other machines.
         """
         return {**os.environ, **self.model_keys()}
+
+    @property
+    def keeps_tickets(self) -> bool:
+        """Whether any ticket system is configured."""
+        return bool(self.gitlab_url or self.ticket_webhook_url)
 
     @property
     def runtime_dir(self) -> Path:

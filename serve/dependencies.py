@@ -14,6 +14,7 @@ from midwatch.services.heartbeats import HeartbeatBook
 from midwatch.services.ports import AuditTrail, ClickBox, Inbox, Journal, SilenceBook
 from midwatch.services.reception import Door
 from midwatch.services.runtime import Bells, Clock, Ids
+from midwatch.services.shadowing import ShadowBook
 from midwatch.services.users import Users
 from midwatch.telemetry import Metrics
 from serve.schemas.meaning import MeaningOfAlert, meaning_of_alert
@@ -80,6 +81,7 @@ class Edge:
     heartbeats: HeartbeatBook
     pauses: PauseBook
     conversations: Conversations
+    shadows: ShadowBook
     clock: Clock
     ids: Ids
     bells: Bells

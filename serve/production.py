@@ -44,6 +44,7 @@ async def open_edge(settings: Settings) -> AsyncIterator[Edge]:
             heartbeats=resources.stores.heartbeats,
             pauses=resources.stores.pauses,
             conversations=resources.stores.conversations,
+            shadows=resources.stores.shadows,
             clock=resources.clock,
             ids=resources.ids,
             bells=bells,

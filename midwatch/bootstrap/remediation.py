@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import TypeAlias
 
 from mcp import StdioServerParameters
 
@@ -23,6 +24,7 @@ from midwatch.services.freeing import Freeing
 from midwatch.services.holding import Pace
 from midwatch.services.planning import Planning
 from midwatch.services.runtime import Bells
+from midwatch.services.shadowing import Shadowing
 from midwatch.settings import Settings
 
 
@@ -34,6 +36,9 @@ def _full_server(settings: Settings, cluster: str) -> StdioServerParameters:
         acting = settings.act_context if target.first else context
         return server_parameters(settings.act_kubeconfig, acting, read_only=False)
     return server_parameters(target.kubeconfig, context, read_only=False, in_cluster=target.in_cluster)
+
+
+_Parts: TypeAlias = tuple[Routed, Routed, Freeing, Shadowing]
 
 
 @asynccontextmanager
@@ -51,8 +56,10 @@ async def _open_tools(settings: Settings) -> AsyncIterator[dict[str, KubernetesT
 
 
 @asynccontextmanager
-async def open_remediation(resources: Resources, bells: Bells) -> AsyncIterator[tuple[Routed, Routed, Freeing]]:
-    """Planning and execution, each in the incident's own cluster, and the freeing of what a dead execution held."""
+async def open_remediation(resources: Resources, bells: Bells) -> AsyncIterator[_Parts]:
+    """Planning and execution, each in the incident's own cluster; the freeing of what a dead execution held, and the
+    scoring of what was only said.
+    """
     settings = resources.settings
     journal, clock, by = resources.journal(bells), resources.clock, resources.owner
     policy = FilePolicy(settings.policy_file)
@@ -61,10 +68,20 @@ async def open_remediation(resources: Resources, bells: Bells) -> AsyncIterator[
     pace = Pace(claim_ttl_s=settings.claim_ttl_s)
     async with open_live(settings) as live, _open_tools(settings) as tools, open_prometheus(settings) as prometheus:
         checking = Checking(prometheus)
+        shadowing = Shadowing(resources.stores.shadows, live, clock)
 
         def planning(seen: LiveObjects, runner: ActionRunner) -> DoesWork:
             return Planning(
-                journal, playbooks, policy, seen, runner, clock, by=by, brakes=brakes, checking=checking
+                journal,
+                playbooks,
+                policy,
+                seen,
+                runner,
+                clock,
+                by=by,
+                brakes=brakes,
+                checking=checking,
+                shadowing=shadowing,
             ).propose
 
         def execution(seen: LiveObjects, runner: ActionRunner) -> DoesWork:
@@ -95,4 +112,5 @@ async def open_remediation(resources: Resources, bells: Bells) -> AsyncIterator[
                 execution(Foreign(), Foreign()),
             ),
             Freeing(journal, resources.stores.leases, policy, clock),
+            shadowing,
         )

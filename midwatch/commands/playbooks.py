@@ -2,11 +2,14 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
+from urllib.parse import quote
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from midwatch.adapters.catalog.playbooks import load_playbooks
 from midwatch.adapters.catalog.policy import load_policy
@@ -14,15 +17,22 @@ from midwatch.adapters.mcp.kubernetes.actions import ClusterActions
 from midwatch.adapters.mcp.kubernetes.api import open_kube
 from midwatch.adapters.mcp.kubernetes.observe import LiveCluster
 from midwatch.adapters.system import SystemClock
+from midwatch.bootstrap.metrics import open_prometheus
+from midwatch.commands.client import Output, open_api, show_raw
 from midwatch.domain.checks import Scene, evaluate
 from midwatch.domain.compiling import compile_plan
 from midwatch.domain.errors import Invalid, MidwatchError, NotFound
-from midwatch.domain.playbooks import Plan, plan_digest
+from midwatch.domain.incidents import Incident
+from midwatch.domain.observed import Observed
+from midwatch.domain.playbooks import Plan, PlanStep, Verdict, plan_digest
 from midwatch.domain.policy import Context, decide
 from midwatch.domain.refs import ObjectRef
+from midwatch.domain.shadows import Tally
 from midwatch.domain.signals import Tier
+from midwatch.services.checking import Checking
+from midwatch.services.drafting import Drafting
 from midwatch.services.effects import ActionCall
-from midwatch.settings import load_settings
+from midwatch.settings import Settings, load_settings
 
 app = typer.Typer(help="Check the playbook files, and show what a playbook would do.", no_args_is_help=True)
 out = Console(highlight=False)
@@ -59,67 +69,110 @@ def check(
 
 @app.command()
 def plan(
-    playbook: Annotated[str, typer.Argument(help="Id of a playbook, such as restart-workload.")],
-    target: Annotated[str, typer.Argument(help="Object: KIND/NAMESPACE/NAME, or KIND/NAME for a node.")],
+    subject: Annotated[str, typer.Argument(metavar="INCIDENT | PLAYBOOK", help="An incident, or a playbook's id.")],
+    target: Annotated[str, typer.Argument(help="For a playbook: KIND/NAMESPACE/NAME, or KIND/NAME for a node.")] = "",
     set_: Annotated[list[str] | None, typer.Option("--set", help="Parameter, NAME=VALUE; may be repeated.")] = None,
     kubeconfig: Annotated[Path | None, typer.Option(help="kubeconfig file.")] = None,
     context: Annotated[str, typer.Option(help="kubeconfig context.")] = "",
 ) -> None:
-    """Show what a playbook would do to an object: a server-side dry run; nothing is changed."""
+    """Show the plan for an incident as it stands now, or what a playbook would do to an object.
+
+    Every step is rehearsed by a server-side dry run; nothing is changed or journalled.
+    """
     try:
         settings = load_settings()
-        asyncio.run(
-            _plan(
-                playbook,
-                _target(target),
-                _parameters(set_ or []),
-                settings.playbooks_dir,
-                settings.policy_file,
-                kubeconfig or settings.kubeconfig,
-                context or settings.context,
-            )
-        )
+        where = (kubeconfig or settings.kubeconfig, context or settings.context, settings.in_cluster)
+        if target:
+            asyncio.run(_plan_for_object(subject, _target(target), _parameters(set_ or []), settings, where))
+        elif set_:
+            raise Invalid("--set belongs to a playbook and its target; an incident's parameters are in its report")
+        else:
+            with open_api() as api:
+                incident = api.get(f"/api/incidents/{quote(subject, safe='')}", Incident)
+            asyncio.run(_plan_for_incident(incident, settings, where))
     except MidwatchError as error:
         err.print(escape(str(error)), style="red")
         raise typer.Exit(1) from error
 
 
-async def _plan(
-    playbook_id: str,
-    target: ObjectRef,
-    parameters: dict[str, str],
-    folder: Path,
-    policy_file: Path,
-    kubeconfig: Path | None,
-    context: str,
+@app.command()
+def shadow(output: Annotated[Output | None, typer.Option("--output", "-o", help="json or yaml.")] = None) -> None:
+    """How playbooks in shadow mode did: what a person did when Midwatch only said what it would do."""
+    with open_api() as api:
+        if output:
+            show_raw(api.raw("/api/shadows"), output)
+            return
+        found = api.get("/api/shadows", _Shadows).tallies
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("PLAYBOOK", "SAID", "SAME BY A PERSON", "OTHERWISE", "NOT NEEDED", "GOOD IN A ROW"):
+        table.add_column(name, no_wrap=True)
+    for each in found:
+        numbers = (each.said, each.same, each.other, each.not_needed, each.streak)
+        table.add_row(each.playbook, *(str(number) for number in numbers))
+    out.print(table if found else "No playbook was in shadow mode yet.")
+
+
+class _Shadows(msgspec.Struct, frozen=True):
+    tallies: tuple[Tally, ...]
+
+
+Where: TypeAlias = tuple[Path | None, str, bool]
+
+
+async def _plan_for_object(
+    playbook_id: str, target: ObjectRef, parameters: dict[str, str], settings: Settings, where: Where
 ) -> None:
-    playbooks = load_playbooks(folder)
+    playbooks = load_playbooks(settings.playbooks_dir)
     playbook = playbooks.get(playbook_id)
     if playbook is None:
         raise NotFound(f"there is no playbook {playbook_id!r}; there are {', '.join(sorted(playbooks.ids))}")
     clock = SystemClock()
-    async with open_kube(kubeconfig, context) as kube:
+    async with open_kube(where[0], where[1], in_cluster=where[2]) as kube:
         seen = await LiveCluster(kube).observe(target)
         if seen is None:
             raise NotFound(f"{target} does not exist")
         made = compile_plan(playbook, seen, parameters)
         actions = ClusterActions(kube, clock)
         for number, step in enumerate(made.steps, 1):
-            out.print(f"[bold]Step {number}[/] {escape(step.summary)}  [dim]risk {step.risk}[/]")
-            for item in step.precheck:
-                result = evaluate(item, Scene(step.target, seen, active=1))
-                out.print(f"  before: {escape(result.sentence)} ({result.standing})")
             diff = (await actions.rehearse(ActionCall.of(step, f"plan:{plan_digest(made)}"))).diff
-            for line in diff.splitlines():
-                out.print(f"  {escape(line)}", style="green" if line[:1] == "+" else "red" if line[:1] == "-" else "")
-            for item in step.verify:
-                out.print(f"  after: {item.name}, for {item.hold_s:g} s, within {item.timeout_s:g} s")
-    _tell(made)
-    verdict = decide(made, load_policy(policy_file), Context(tier=Tier.SUPERVISED, confidence=1.0), clock.now())
-    out.print(f"Policy: [bold]{verdict.kind}[/] ({verdict.rule}). {escape(verdict.sentence)}")
+            _tell_step(number, msgspec.structs.replace(step, diff=diff), seen)
+    context = Context(tier=Tier.SUPERVISED, confidence=1.0)
+    _tell(made, decide(made, load_policy(settings.policy_file), context, clock.now()))
 
 
-def _tell(made: Plan) -> None:
+async def _plan_for_incident(incident: Incident, settings: Settings, where: Where) -> None:
+    clock = SystemClock()
+    async with open_kube(where[0], where[1], in_cluster=where[2]) as kube, open_prometheus(settings) as prometheus:
+        live = LiveCluster(kube)
+        checking = Checking(prometheus)
+        drafting = Drafting(
+            load_playbooks(settings.playbooks_dir), live, ClusterActions(kube, clock), clock, checking=checking
+        )
+        made = await drafting.draft(incident)
+        for number, step in enumerate(made.steps, 1):
+            _tell_step(number, step, await live.observe(step.target.ref))
+    context = Context(
+        tier=incident.tier,
+        confidence=incident.report.confidence if incident.report else 0.0,
+        since=incident.opened_at,
+        cluster=incident.cluster,
+    )
+    _tell(made, decide(made, load_policy(settings.policy_file), context, clock.now()))
+
+
+def _tell_step(number: int, step: PlanStep, seen: Observed | None) -> None:
+    out.print(f"[bold]Step {number}[/] {escape(step.summary)}  [dim]risk {step.risk}[/]")
+    for item in step.precheck:
+        result = evaluate(item, Scene(step.target, seen, active=1))
+        out.print(f"  before: {escape(result.sentence)} ({result.standing})")
+    for line in step.diff.splitlines():
+        out.print(f"  {escape(line)}", style="green" if line[:1] == "+" else "red" if line[:1] == "-" else "")
+    for item in step.verify:
+        what = f"{item.name} {item.query}".rstrip()
+        out.print(f"  after: {escape(what)}, for {item.hold_s:g} s, within {item.timeout_s:g} s")
+
+
+def _tell(made: Plan, verdict: Verdict) -> None:
     blast = made.blast
     touched = [f"{blast.pods} pods, {blast.ready_now} ready now"]
     touched += [f"{blast.endpoints_left} endpoints"] if blast.endpoints_left is not None else []
@@ -128,6 +181,7 @@ def _tell(made: Plan) -> None:
     out.print(f"Undo: {escape(made.undo_summary)}")
     for warning in made.warnings:
         out.print(f"[yellow]{escape(warning)}[/]")
+    out.print(f"Policy: [bold]{verdict.kind}[/] ({verdict.rule}). {escape(verdict.sentence)}")
 
 
 def _target(text: str) -> ObjectRef:

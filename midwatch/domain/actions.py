@@ -18,6 +18,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     ``declared`` means it changes fields that a GitOps owner would set back. ``by_uid`` means the object is deleted, and
     its uid is the idempotency key. ``restorable`` means the fields it touches can be put back. ``followed`` means that
     controllers change the spec in its wake (a taint after a cordon): its generation then proves nothing any more.
+    ``creates`` means it makes another object, whose name follows from the idempotency key.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     by_uid: bool = False
     restorable: bool = True
     followed: bool = False
+    creates: bool = False
 
 
 _ALL = (
@@ -95,6 +97,24 @@ _ALL = (
         floor=Risk.MEDIUM,
         says="Delete {ref} and its pods",
         by_uid=True,
+        restorable=False,
+    ),
+    Action(
+        name="rerun_job",
+        kinds=("Job",),
+        floor=Risk.MEDIUM,
+        says="Run {ref} again, as a new Job",
+        restorable=False,
+        creates=True,
+    ),
+    Action(
+        name="expand_claim",
+        kinds=("PersistentVolumeClaim",),
+        floor=Risk.MEDIUM,
+        says="Expand {ref} to {storage}",
+        params={"storage": str},
+        required=("storage",),
+        declared=True,
         restorable=False,
     ),
     Action(name="suspend", kinds=("CronJob",), floor=Risk.MEDIUM, says="Suspend {ref}", declared=True),

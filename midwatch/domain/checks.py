@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
+from midwatch.domain.objects.quantities import quantity
 from midwatch.domain.observed import Observed
 from midwatch.domain.playbooks import PROMQL, Check, Target
 
@@ -168,6 +169,31 @@ def _finished(_: Target, seen: Observed) -> Result:
     return Result(Standing.BROKEN, f"{seen.ref} has not ended ({seen.state or 'running'})")
 
 
+def _expandable(_: Target, seen: Observed) -> Result:
+    if seen.expandable:
+        return Result(Standing.HOLDING, f"the StorageClass of {seen.ref} lets it grow")
+    return Result(Standing.BROKEN, f"the StorageClass of {seen.ref} does not let it grow, or may not be read")
+
+
+def _expanded(_: Target, seen: Observed) -> Result:
+    wanted, has = quantity(seen.storage), quantity(seen.capacity)
+    if wanted is not None and has is not None and has >= wanted:
+        return Result(Standing.HOLDING, f"{seen.ref} has {seen.capacity}")
+    return Result(Standing.PENDING, f"{seen.ref} has {seen.capacity or 'no size yet'}, {seen.storage} are asked for")
+
+
+def _rerun(_: Target, seen: Observed) -> Result:
+    match seen.rerun:
+        case "Complete":
+            return Result(Standing.HOLDING, f"the rerun of {seen.ref} is complete")
+        case "Failed":
+            return Result(Standing.BROKEN, f"the rerun of {seen.ref} failed too")
+        case "":
+            return Result(Standing.PENDING, f"{seen.ref} has no rerun yet")
+        case _:
+            return Result(Standing.PENDING, f"the rerun of {seen.ref} is running")
+
+
 def _flag(name: str, wanted: bool, yes: str, no: str) -> Callable[[Target, Observed], Result]:
     def look(_: Target, seen: Observed) -> Result:
         if getattr(seen, name) is wanted:
@@ -189,6 +215,9 @@ _LOOKS: dict[str, Callable[[Target, Observed], Result]] = {
     "rollout_complete": _rollout,
     "pods_ready": _pods_ready,
     "finished": _finished,
+    "expandable": _expandable,
+    "expanded": _expanded,
+    "rerun_complete": _rerun,
     "cordoned": _flag("unschedulable", True, "is cordoned", "is not cordoned"),
     "schedulable": _flag("unschedulable", False, "takes new pods", "is cordoned"),
     "suspended": _flag("suspended", True, "is suspended", "is not suspended"),

@@ -11,7 +11,7 @@ from midwatch.domain.objects.quantities import quantity
 from midwatch.domain.observed import Observed
 from midwatch.domain.playbooks import BlastRadius, Check, Plan, PlanStep, Target
 from midwatch.domain.reasons import Reason
-from midwatch.domain.recipes import PLACES, Kind, Parameter, Playbook, RecipeStep, Taken, Value
+from midwatch.domain.recipes import PLACES, Kind, Mode, Parameter, Playbook, RecipeStep, Taken, Value
 from midwatch.domain.refs import ObjectRef
 
 Scalar = str | int | float
@@ -41,6 +41,7 @@ def compile_plan(playbook: Playbook, seen: Observed, parameters: dict[str, str])
             else " ".join(dict.fromkeys(step.no_undo for step in playbook.steps if step.no_undo))
         ),
         warnings=_warnings(seen),
+        shadow=playbook.mode is Mode.SHADOW,
     )
 
 
@@ -166,6 +167,10 @@ def live_value(name: str, seen: Observed) -> str | int:
     """Something about the object itself. Raises :class:`Refused` (``precheck-failed``) where it has none."""
     if name == "replicas":
         return seen.desired
+    if name == "storage":
+        if not seen.storage:
+            raise Refused(Reason.PRECHECK_FAILED, f"{seen.ref} asks for no size")
+        return seen.storage
     if name == "previous_revision":
         if seen.previous_revision is None:
             raise Refused(Reason.PRECHECK_FAILED, f"{seen.ref} has no earlier revision to go back to")

@@ -256,8 +256,11 @@ class UndoStarted(Event, frozen=True, kw_only=True, tag="undo-started"):
 
 
 class StepUndone(Event, frozen=True, kw_only=True, tag="step-undone"):
+    """The fields are back as they were; ``generation`` is the object's after that."""
+
     index: int
     detail: str = ""
+    generation: int = 0
 
 
 class UndoFailed(Event, frozen=True, kw_only=True, tag="undo-failed"):

@@ -146,7 +146,8 @@ def told(incident: Incident) -> str:
     lines = []
     for record in execution.steps:
         detail = f": {record.detail}" if record.detail else ""
-        lines.append(f"{plan.steps[record.index].summary}: {record.phase.replace('_', ' ')}{detail}")
+        failed = f" (it failed: {record.why})" if record.why and record.why != record.detail else ""
+        lines.append(f"{plan.steps[record.index].summary}: {record.phase.replace('_', ' ')}{detail}{failed}")
     return ". ".join(lines)
 
 

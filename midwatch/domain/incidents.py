@@ -60,7 +60,7 @@ class Work(StrEnum):
 
 LACKS_PLAN = frozenset(
     {
-        *(Reason.NO_PLAYBOOK, Reason.PLAYBOOK_UNKNOWN, Reason.PARAMETER_INVALID),
+        *(Reason.CHECKLIST, Reason.NO_PLAYBOOK, Reason.PLAYBOOK_UNKNOWN, Reason.PARAMETER_INVALID),
         *(Reason.TARGET_GONE, Reason.TARGET_OUTSIDE_INCIDENT, Reason.PRECHECK_FAILED),
     }
 )

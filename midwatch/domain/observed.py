@@ -47,7 +47,8 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     ``generation`` counts changes of the spec, ``observed_generation`` how far its controller has come. Replica numbers
     are pods. ``last_action`` is the idempotency key of Midwatch's last change. ``owners`` runs from the direct
     controller to the top; ``endpoints_ready`` counts ready addresses behind Services that select its pods. ``state``
-    is the phase of a pod, PVC or job (``Failed``, ``Complete``, …).
+    is the phase of a pod, PVC or job (``Failed``, ``Complete``, …). ``storage`` is what a claim asks for, ``capacity``
+    what it has; ``rerun`` is the state of the newest Job that Midwatch made of this one.
     """
 
     ref: ObjectRef
@@ -65,6 +66,10 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     deleting: bool = False
     unschedulable: bool = False
     suspended: bool = False
+    storage: str = ""
+    capacity: str = ""
+    expandable: bool = False
+    rerun: str = ""
     last_action: str = ""
     revision: int = 0
     revisions: tuple[RevisionSeen, ...] = ()

@@ -71,6 +71,9 @@ CHECKS = (
     "schedulable",
     "resumed",
     "suspended",
+    "expandable",
+    "expanded",
+    "rerun_complete",
     PROMQL,
 )
 
@@ -132,6 +135,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     blast: BlastRadius = BlastRadius()
     undo_summary: str = ""
     warnings: tuple[str, ...] = ()
+    shadow: bool = False
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -60,7 +60,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ``circuit_failures`` failed or undone executions within ``circuit_window_s`` seconds open the breaker: everything is
     refused until the oldest of them is that old. ``human_edit_s``: how long after a person's edit Midwatch stands down.
     ``environments`` are looked through in their order, the first that fits counts. ``ladder``: who is asked, one rung
-    after another, when nobody answered in time.
+    after another, when nobody answered in time. ``shadow``: patterns of playbooks that only say what they would do.
+    ``alone_after_good``: a playbook runs alone only after so many good ones in a row in shadow mode (0: not asked).
     """
 
     escalate_threshold: float = 0.7
@@ -79,6 +80,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     frozen: bool = False
     environments: dict[str, Environment] = {}
     ladder: tuple[Rung, ...] = ()
+    shadow: tuple[str, ...] = ()
+    alone_after_good: int = 0
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +90,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     ``since`` is when the incident opened: a person's edit before it may be the cause, one after it is a person at
     work. ``acted_at`` and ``failed_at`` are the instants of recent executions, and of those that failed. ``pauses``
     are those that people called and that hold now. ``threshold`` is how sure a diagnosis must be by the alerts'
-    word; it counts where it is higher than the policy's.
+    word; it counts where it is higher than the policy's. ``shadow_good``: good ones in a row of this playbook in
+    shadow mode.
     """
 
     tier: Tier
@@ -98,6 +102,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     cluster: str = ""
     threshold: float = 0.0
     pauses: tuple[Pause, ...] = ()
+    shadow_good: int = 0
 
 
 def faults(policy: Policy) -> Iterator[tuple[str, str]]:
@@ -108,6 +113,8 @@ def faults(policy: Policy) -> Iterator[tuple[str, str]]:
         yield "$.actions_per_hour", "it is at least 1; to stop all actions set frozen: true"
     if policy.circuit_failures < 1 or policy.circuit_window_s <= 0:
         yield "$.circuit_failures", "at least 1 failure within a window longer than 0 s opens the breaker"
+    if policy.alone_after_good < 0:
+        yield "$.alone_after_good", "it is not negative; 0 asks for none"
     if policy.human_edit_s < 0 or policy.cooldown_s < 0:
         yield "$.human_edit_s", "times are not negative"
     for number, freeze in enumerate(policy.freezes):
@@ -188,6 +195,12 @@ def decide(plan: Plan, policy: Policy, context: Context, now: datetime) -> Verdi
         return ask(Reason.RISK_NEEDS_APPROVAL, "The rule's tier is supervised: a person must approve.")
     if not policy.low_runs_alone or not all(ceiling.alone for ceiling in ceilings):
         return ask(Reason.RISK_NEEDS_APPROVAL, "Policy lets nothing run alone here: a person must approve.")
+    if context.shadow_good < policy.alone_after_good:
+        return ask(
+            Reason.RISK_NEEDS_APPROVAL,
+            f"{plan.playbook} was right {context.shadow_good} times in a row in shadow mode; it runs alone after "
+            f"{policy.alone_after_good}.",
+        )
     return Verdict(
         kind=VerdictKind.AUTO,
         rule=Reason.LOW_RISK_ALLOWED,
@@ -207,6 +220,8 @@ def _refusals(plan: Plan, policy: Policy, context: Context, now: datetime) -> It
         yield Reason.TIER_HUMAN_ONLY, "The rule's tier is human_only: Midwatch informs and does not act."
     if policy.frozen:
         yield Reason.FROZEN, "All actions are paused by policy (frozen: true)."
+    if plan.shadow or _fits(plan.playbook, policy.shadow):
+        yield Reason.SHADOW, "Shadow mode: this is what Midwatch would do; it only says so, and looks who does it."
     namespaces = _namespaces(plan)
     for pause in context.pauses:
         if pause.holds(now) and any(pause.covers(name) for name in namespaces):

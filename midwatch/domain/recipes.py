@@ -11,7 +11,7 @@ from midwatch.domain.actions import ACTIONS, RESTORE
 from midwatch.domain.observed import Observed
 from midwatch.domain.playbooks import CHECKS, PROMQL, Check, OnFailure, Risk
 
-LIVE = ("failing_container", "memory_limit", "memory_request", "cpu_limit", "previous_revision", "replicas")
+LIVE = ("failing_container", "memory_limit", "memory_request", "cpu_limit", "previous_revision", "replicas", "storage")
 """What a step may take from the live object itself; see :func:`midwatch.domain.compiling.live_value`."""
 
 
@@ -88,10 +88,19 @@ class Example(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     expect: Expected
 
 
+class Mode(StrEnum):
+    """LIVE: acts as policy allows. SHADOW: only says what it would do, and is scored. CHECKLIST: a person acts."""
+
+    LIVE = "live"
+    SHADOW = "shadow"
+    CHECKLIST = "checklist"
+
+
 class Playbook(msgspec.Struct, frozen=True, kw_only=True):
     """A playbook as loaded; ``digest`` is SHA-256 of what it does, so that an edit voids what was asked before.
 
-    Without any condition in ``applies_to`` it is used only where a rule or a report names it.
+    Without any condition in ``applies_to`` it is used only where a rule or a report names it. A playbook of mode
+    ``checklist`` has no steps: there is no safe act, and a person is told what to do, point by point.
     """
 
     id: str
@@ -101,22 +110,29 @@ class Playbook(msgspec.Struct, frozen=True, kw_only=True):
     examples: tuple[Example, ...]
     description: str = ""
     parameters: dict[str, Parameter] = {}
+    mode: Mode = Mode.LIVE
+    checklist: tuple[str, ...] = ()
     digest: str = ""
     where: str = ""
 
     @property
     def risk(self) -> Risk:
         """The highest risk of its steps."""
-        return max((step.risk for step in self.steps), key=lambda risk: risk.rank)
+        return max((step.risk for step in self.steps), key=lambda risk: risk.rank, default=Risk.LOW)
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """Kinds of objects the first step may be done to; all steps share the target."""
-        return ACTIONS[self.steps[0].action].kinds
+        return ACTIONS[self.steps[0].action].kinds if self.steps else ()
 
 
 def faults(playbook: Playbook) -> Iterator[tuple[str, str]]:
     """Everything unsound about a playbook, each as (path within the file, sentence)."""
+    if playbook.mode is Mode.CHECKLIST:
+        yield from _checklist_faults(playbook)
+        return
+    if playbook.checklist:
+        yield "$.checklist", "only a playbook of mode checklist has one"
     if not playbook.steps:
         yield "$.steps", "a playbook needs at least one step"
     if not playbook.examples:
@@ -137,6 +153,13 @@ def faults(playbook: Playbook) -> Iterator[tuple[str, str]]:
         yield from ((f"{where}{path}", said) for path, said in _step_faults(step, playbook))
     if kinds is not None and not kinds:
         yield "$.steps", "its actions share no kind of object: one playbook works on one object"
+
+
+def _checklist_faults(playbook: Playbook) -> Iterator[tuple[str, str]]:
+    if playbook.steps or playbook.parameters or playbook.examples:
+        yield "$.mode", "a checklist has no steps, parameters or examples: it is for people"
+    if not playbook.checklist or not all(item.strip() for item in playbook.checklist):
+        yield "$.checklist", "a checklist has at least one point, none of them empty"
 
 
 def _step_faults(step: RecipeStep, playbook: Playbook) -> Iterator[tuple[str, str]]:

@@ -25,7 +25,7 @@ class Phase(StrEnum):
 
 
 class StepRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What became of one step so far. ``acted_at`` starts the clock of its verification."""
+    """What became of one step so far. ``acted_at`` starts the clock of its verification, ``why`` is why it failed."""
 
     index: int
     phase: Phase
@@ -39,6 +39,7 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     failure: Reason | None = None
     detail: str = ""
     baseline: Baseline | None = None
+    why: str = ""
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -81,13 +82,14 @@ def advance(execution: Execution, event: ev.AnyEvent, at: datetime) -> Execution
             known = execution.step(event.index) or StepRecord(index=event.index, phase=Phase.FAILED, key="")
             acted = known.acted or event.acted
             failed = msgspec.structs.replace(
-                known, phase=Phase.FAILED, failure=event.reason, detail=event.detail, acted=acted
+                known, phase=Phase.FAILED, failure=event.reason, detail=event.detail, acted=acted, why=event.detail
             )
             return _with(execution, failed)
         case ev.UndoStarted():
             return _moved(execution, event.index, phase=Phase.UNDOING, undo_key=event.key)
         case ev.StepUndone():
-            return _moved(execution, event.index, phase=Phase.UNDONE, detail=event.detail)
+            newest = {"acted_generation": event.generation} if event.generation else {}
+            return _moved(execution, event.index, phase=Phase.UNDONE, detail=event.detail, **newest)
         case ev.UndoFailed():
             return _moved(execution, event.index, phase=Phase.UNDO_FAILED, detail=event.detail)
         case _:

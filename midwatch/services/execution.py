@@ -290,7 +290,8 @@ class Execution:
             return await self._write(incident, held, failed)
         again = outcome.effect is Effect.ALREADY_APPLIED
         detail = "the fields are back as they were" + (" (found done)" if again else "")
-        return await self._write(incident, held, ev.StepUndone(reason=Reason.UNDONE, index=index, detail=detail))
+        undone = ev.StepUndone(reason=Reason.UNDONE, index=index, detail=detail, generation=outcome.generation)
+        return await self._write(incident, held, undone)
 
     async def _observe_undo(self, incident: Incident, index: int, held: HeldClaim) -> tuple[Incident, bool]:
         step, record = _step(incident, index), _record(incident, index)
@@ -300,7 +301,12 @@ class Execution:
             failed = ev.UndoFailed(reason=Reason.UNDO_FAILED, index=index, detail=error.message)
             return await self._write(incident, held, failed), False
         if seen is not None and seen.ref.uid == step.target.ref.uid and seen.last_action == record.undo_key:
-            undone = ev.StepUndone(reason=Reason.UNDONE, index=index, detail="found undone after a restart")
+            undone = ev.StepUndone(
+                reason=Reason.UNDONE,
+                index=index,
+                detail="found undone after a restart",
+                generation=min(seen.generation, record.acted_generation + 1),
+            )
             return await self._write(incident, held, undone), False
         return incident, True
 

@@ -8,6 +8,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Header, Query, Response
 
 from midwatch.domain.ids import IncidentId
+from midwatch.domain.shadows import tallies
 from serve.dependencies import Edge, TheEdge
 from serve.following import follow, resume_point
 from serve.schemas.plain import json_response, plain
@@ -60,6 +61,13 @@ async def timeline(
     if last_event_id and found.state.final and start >= found.seq:
         return Response(status_code=HTTPStatus.NO_CONTENT)
     return stream(_events(edge, found.id, start))
+
+
+@router.get("/shadows")
+async def shadows(edge: TheEdge, limit: Limit = 100) -> Response:
+    """How playbooks in shadow mode did, and what each would have done, newest first."""
+    found = await edge.shadows.recent()
+    return json_response({"tallies": tallies(found), "shadows": found[:limit]})
 
 
 @router.get("/signals")

@@ -147,13 +147,13 @@ async def test_a_claim_survives_appends_that_leave_its_work_to_be_done(store: An
 async def test_what_waits_for_an_instant_is_not_due_before(store: AnyStore, ids: CountingIds) -> None:
     incident = await an_incident(store, ids)
     incident = await store.journal.append(incident, [report(), proposed(), requested()], at=NOON, by="test")
-    expiry = a_request().expires_at
-    assert await store.work.next_due([Work.AWAIT], now=NOON) == expiry
+    due = a_request().half_time  # those who were asked are reminded first
+    assert await store.work.next_due([Work.AWAIT], now=NOON) == due
     assert await store.work.claim([Work.AWAIT], owner="one", now=NOON, ttl=TTL) == ()
-    (claim,) = await store.work.claim([Work.AWAIT], owner="one", now=expiry, ttl=TTL)
+    (claim,) = await store.work.claim([Work.AWAIT], owner="one", now=due, ttl=TTL)
     assert claim.work is Work.AWAIT
-    assert await store.work.next_due([Work.AWAIT], now=expiry) == expiry + TTL
-    assert await store.work.next_due([Work.AWAIT], now=expiry + 2 * TTL) == expiry
+    assert await store.work.next_due([Work.AWAIT], now=due) == due + TTL
+    assert await store.work.next_due([Work.AWAIT], now=due + 2 * TTL) == due
     assert await store.work.next_due([Work.EXECUTE], now=NOON) is None
 
 

@@ -23,6 +23,7 @@ from midwatch.services.execution import Execution, Pace
 from midwatch.services.freeing import Freeing
 from midwatch.services.planning import Planning
 from midwatch.services.ports import Claim
+from midwatch.services.shadowing import Shadowing
 from midwatch.services.users import People
 from tests.fakes.cluster import WEB, FakeCluster, HastyClock
 from tests.fakes.runtime import CountingIds
@@ -73,7 +74,12 @@ class Bench:
             by="planner",
             brakes=self.brakes,
             checking=self.checking,
+            shadowing=self.shadowing,
         )
+
+    @property
+    def shadowing(self) -> Shadowing:
+        return Shadowing(self.store.shadows, {"test": self.cluster}, self.clock)
 
     @property
     def brakes(self) -> Brakes:
@@ -168,6 +174,12 @@ class Bench:
             reason=Reason.SIGNAL_CLEARED, signal=SignalId(self.ids.new()), identity="one", episode="one@1"
         )
         return await self.store.journal.append(incident, [cleared], at=self.clock.now(), by="test")
+
+    async def closes(self, incident: Incident) -> Incident:
+        """A person has dealt with it."""
+        incident = await self.store.journal.read(incident.id)
+        closed = ev.Closed(reason=Reason.CLOSED_BY_HUMAN, by="api:ann")
+        return await self.store.journal.append(incident, [closed], at=self.clock.now(), by="test")
 
     async def fires(self, incident: Incident) -> Incident:
         """Its signal fires again."""

@@ -31,6 +31,7 @@ from midwatch.domain.ids import ApprovalId, ClickId, IncidentId, IncidentKey, Si
 from midwatch.domain.incidents import Incident, Next, Work, decide
 from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import Severity
+from midwatch.domain.shadows import Score, Shadow
 from midwatch.domain.signals import Signal, SignalStatus
 from midwatch.domain.silences import Silence
 from midwatch.services.ports import (
@@ -108,6 +109,7 @@ class _Tables:
     audit: list[AuditRow] = field(default_factory=list)
     pauses: dict[str, Pause] = field(default_factory=dict)
     deeds: dict[str, Deed] = field(default_factory=dict)
+    shadows: dict[str, Shadow] = field(default_factory=dict)
     heartbeats: dict[str, Heartbeat] = field(default_factory=dict)
     spend: dict[tuple[date, str, str], SpendRow] = field(default_factory=dict)
     token: int = 0
@@ -148,6 +150,7 @@ class MemoryStore:
         self.conversations = MemoryConversations()
         self.arrivals = MemoryArrivals(self._tables)
         self.spend = MemorySpend(self._tables)
+        self.shadows = MemoryShadows(self._tables)
 
     @property
     def away(self) -> bool:
@@ -573,6 +576,35 @@ class MemorySpend(_Port):
     async def since(self, day: date) -> tuple[SpendRow, ...]:
         await self._tables.enter()
         return tuple(row for key, row in sorted(self._tables.spend.items()) if key[0] >= day)
+
+
+class MemoryShadows(_Port):
+    async def put(self, shadow: Shadow) -> None:
+        await self._tables.enter()
+        self._tables.shadows.setdefault(shadow.key, shadow)
+
+    async def due(self, *, limit: int = 50) -> tuple[Shadow, ...]:
+        await self._tables.enter()
+        found = [item for item in self._all() if item.scored_at is None and self._over(item)]
+        return tuple(found[:limit])
+
+    async def score(self, key: str, score: Score, *, at: datetime, detail: str) -> None:
+        await self._tables.enter()
+        known = self._tables.shadows.get(key)
+        if known is not None and known.scored_at is None:
+            scored = msgspec.structs.replace(known, score=score, scored_at=at, detail=detail)
+            self._tables.shadows[key] = scored
+
+    async def recent(self, *, playbook: str = "", limit: int = 1000) -> tuple[Shadow, ...]:
+        await self._tables.enter()
+        return tuple(item for item in self._all()[::-1] if playbook in ("", item.playbook))[:limit]
+
+    def _all(self) -> list[Shadow]:
+        return sorted(self._tables.shadows.values(), key=lambda item: (item.at, item.key))
+
+    def _over(self, shadow: Shadow) -> bool:
+        incident = self._tables.incidents.get(shadow.incident)
+        return incident is not None and incident.state.final
 
 
 class MemoryClicks(_Port):

@@ -9,7 +9,7 @@ import pytest
 
 from midwatch.adapters.mcp.kubernetes.api import Json
 from midwatch.domain.actions import ACTIONS, RESTORE
-from midwatch.domain.errors import Conflict, Invalid, NotFound, Refused
+from midwatch.domain.errors import Conflict, Invalid, NotFound, Permanent, Refused
 from midwatch.domain.refs import ObjectRef
 from midwatch.services.effects import ActionCall, Effect
 from tests.fixtures.remedy import Remedy, running_remedy
@@ -38,7 +38,8 @@ async def remedy(tmp_path: Path) -> AsyncIterator[Remedy]:
 async def made(remedy: Remedy, version: str, ref: ObjectRef, spec: Json) -> None:
     body = {"apiVersion": version, "kind": ref.kind, "metadata": {"name": ref.name, "namespace": ref.namespace}}
     plural = f"{ref.kind.lower()}s"
-    await remedy.kube._json("POST", f"/apis/{version}/namespaces/{ref.namespace}/{plural}", body=body | {"spec": spec})
+    root = "/api" if version == "v1" else "/apis"
+    await remedy.kube._json("POST", f"{root}/{version}/namespaces/{ref.namespace}/{plural}", body=body | {"spec": spec})
 
 
 async def call(remedy: Remedy, action: str, ref: ObjectRef, key: str = "k1", **params: str | int) -> ActionCall:
@@ -172,5 +173,44 @@ def test_every_action_has_a_tool_and_every_kind_a_path() -> None:
     from midwatch.adapters.mcp.kubernetes.changes import CHANGES
 
     for action in ACTIONS.values():
-        assert action.by_uid or action.name in CHANGES
+        assert action.by_uid or action.creates or action.name in CHANGES
         assert set(action.kinds) <= set(KINDS)
+
+
+async def test_a_job_is_run_again_once_per_key(remedy: Remedy) -> None:
+    first = await call(remedy, "rerun_job", JOB)
+    rehearsed = await remedy.actions.rehearse(first)
+    assert (rehearsed.effect, len(await remedy.kube.list("Job", "shop"))) == (Effect.DRY_RUN, 1)
+    assert "+name: mw-once-again-" in rehearsed.diff
+    assert (await remedy.actions.act(first)).effect is Effect.APPLIED
+    assert (await remedy.actions.act(first)).effect is Effect.ALREADY_APPLIED
+    jobs = {job["metadata"]["name"]: job for job in await remedy.kube.list("Job", "shop")}
+    assert len(jobs) == 2
+    (again,) = (job for name, job in jobs.items() if name != JOB.name)
+    old = jobs[JOB.name]
+    assert again["spec"]["template"]["spec"]["containers"] == old["spec"]["template"]["spec"]["containers"]
+    assert again["metadata"]["labels"]["midwatch.dev/rerun-of"] == old["metadata"]["uid"]
+    seen = await remedy.live.observe(JOB)
+    assert seen is not None
+    assert seen.rerun in ("Running", "Complete")
+    with pytest.raises(Conflict):
+        await remedy.actions.act(msgspec.structs.replace(first, ref=msgspec.structs.replace(first.ref, uid="other")))
+
+
+async def test_a_claim_grows_where_its_class_allows_it(remedy: Remedy) -> None:
+    claim = ObjectRef("PersistentVolumeClaim", "mw-data", "shop")
+    resources = {"requests": {"storage": "10Gi"}}
+    wanted = {"accessModes": ["ReadWriteOnce"], "resources": resources, "storageClassName": "standard"}
+    await made(remedy, "v1", claim, wanted)
+    seen = await remedy.live.observe(claim)
+    assert seen is not None
+    assert (seen.storage, seen.expandable) == ("10Gi", True)
+    grow = await call(remedy, "expand_claim", claim, storage="15Gi")
+    assert (await remedy.actions.rehearse(grow)).effect is Effect.DRY_RUN
+    assert (await remedy.actions.act(grow)).effect is Effect.APPLIED
+    assert (await remedy.actions.act(grow)).effect is Effect.ALREADY_APPLIED
+    grown = await remedy.live.observe(claim)
+    assert grown is not None
+    assert grown.storage == "15Gi"
+    with pytest.raises(Permanent, match="asks for 15Gi already"):
+        await remedy.actions.act(await call(remedy, "expand_claim", claim, key="k2", storage="5Gi"))

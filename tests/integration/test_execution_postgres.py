@@ -3,14 +3,28 @@
 import asyncio
 
 import pytest
+from sqlalchemy import text
 
 from midwatch.adapters.store.database import Database
 from midwatch.adapters.store.stores import open_stores
 from midwatch.domain.approvals import Choice, DecisionKind
 from midwatch.domain.incidents import State, Work
+from midwatch.domain.policy import Policy
+from midwatch.domain.reasons import Reason
 from midwatch.services.holding import Pace
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.remedies import Bench
+
+UNENDED = text("""
+    SELECT a.incident_id, a.seq FROM incident_events a
+     WHERE a.type = 'step-acted' AND NOT EXISTS (
+        SELECT 1 FROM incident_events z
+         WHERE z.incident_id = a.incident_id AND z.seq > a.seq
+           AND (z.type = 'escalated'
+                OR z.type IN ('step-verified', 'step-undone', 'undo-failed')
+                   AND (z.data->>'index') = (a.data->>'index')))
+""")
+"""Steps that took effect and were neither verified nor undone nor handed to a person: there is none, ever."""
 
 
 class Crash(BaseException):
@@ -53,6 +67,20 @@ async def test_a_crash_at_every_point_of_the_cluster_leaves_one_effect(database:
         assert incident.state is (State.RESOLVED if heals else State.ESCALATED)
         points += 1
     assert points > 8
+    async with database.begin() as connection:
+        assert (await connection.execute(UNENDED)).all() == []
+        acted = text("SELECT count(*) FROM incident_events WHERE type = 'step-acted'")
+        assert (await connection.execute(acted)).scalar_one() >= points
+
+
+async def test_the_hours_last_place_is_taken_once_by_racing_executors(database: Database) -> None:
+    bench = Bench(policy=Policy(actions_per_hour=3, cooldown_s=0.0), store=open_stores(database))
+    incidents = [await bench.approved(await bench.incident()) for _ in range(12)]
+    verdicts = await asyncio.gather(*(bench.brakes.admit(incident) for incident in incidents))
+    refused = [verdict.rule for verdict in verdicts if verdict is not None]
+    assert refused == [Reason.RATE_EXCEEDED] * 9
+    again = await asyncio.gather(*(bench.brakes.admit(incident) for incident in incidents))
+    assert len([verdict for verdict in again if verdict is None]) == 3, "those that were let begin may go on"
 
 
 async def crash_at(bench: Bench, point: int) -> bool:

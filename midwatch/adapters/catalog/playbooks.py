@@ -12,7 +12,7 @@ from midwatch.domain.compiling import compile_plan
 from midwatch.domain.errors import Refused
 from midwatch.domain.playbooks import PROMQL, Plan
 from midwatch.domain.reasons import Reason
-from midwatch.domain.recipes import Example, Parameter, Playbook, RecipeStep, faults
+from midwatch.domain.recipes import Example, Mode, Parameter, Playbook, RecipeStep, faults
 
 
 class PlaybookFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -20,10 +20,12 @@ class PlaybookFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
 
     title: str
     applies_to: tuple[str, ...]
-    steps: tuple[RecipeStep, ...]
-    examples: tuple[Example, ...]
+    steps: tuple[RecipeStep, ...] = ()
+    examples: tuple[Example, ...] = ()
     description: str = ""
     parameters: dict[str, Parameter] = {}
+    mode: Mode = Mode.LIVE
+    checklist: tuple[str, ...] = ()
 
 
 class Playbooks:
@@ -85,6 +87,8 @@ def load_playbook(source: Source) -> Playbook:
         examples=parsed.examples,
         description=parsed.description,
         parameters=parsed.parameters,
+        mode=parsed.mode,
+        checklist=parsed.checklist,
         digest=hashlib.sha256(essence).hexdigest(),
         where=source.at(),
     )

@@ -14,6 +14,7 @@ from midwatch.adapters.store.heartbeats import PostgresHeartbeats
 from midwatch.adapters.store.inbox import PostgresInbox
 from midwatch.adapters.store.journal import PostgresJournal
 from midwatch.adapters.store.leases import PostgresLeases
+from midwatch.adapters.store.shadows import PostgresShadows
 from midwatch.adapters.store.silences import PostgresSilences
 from midwatch.adapters.store.spend import PostgresSpend
 from midwatch.adapters.store.users import PostgresUsers
@@ -33,6 +34,7 @@ from midwatch.services.ports import (
     WorkQueue,
 )
 from midwatch.services.retention import Attic
+from midwatch.services.shadowing import ShadowBook
 from midwatch.services.spending import SpendBook
 from midwatch.services.users import UserBook
 
@@ -52,6 +54,7 @@ class Stores:
     audit: AuditTrail
     pauses: PauseBook
     deeds: DeedBook
+    shadows: ShadowBook
     heartbeats: HeartbeatBook
     attic: Attic
     conversations: Conversations
@@ -73,6 +76,7 @@ def open_stores(database: Database) -> Stores:
         audit=PostgresAudit(database),
         pauses=PostgresPauses(database),
         deeds=PostgresDeeds(database),
+        shadows=PostgresShadows(database),
         heartbeats=PostgresHeartbeats(database),
         attic=PostgresAttic(database),
         conversations=PostgresConversations(database),

@@ -104,6 +104,7 @@ class House:
             audit=cast("AuditTrail", audit),
             pauses=cast("PauseBook", pauses),
             conversations=store.conversations,
+            shadows=store.shadows,
             clock=self.clock,
             ids=CountingIds(),
             bells=self.bells,

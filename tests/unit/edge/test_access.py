@@ -29,6 +29,7 @@ API = [
     "/api/users",
     "/api/audit",
     "/api/freeze",
+    "/api/shadows",
 ]
 PAGES = [
     "/",

@@ -8,7 +8,7 @@ import msgspec
 
 from midwatch.adapters.mcp.kubernetes import diffs, pointers
 from midwatch.adapters.mcp.kubernetes.api import Json, Kube
-from midwatch.adapters.mcp.kubernetes.changes import CHANGES, Facts
+from midwatch.adapters.mcp.kubernetes.changes import CHANGES, Facts, rerun
 from midwatch.adapters.mcp.kubernetes.observe import evictable
 from midwatch.domain.actions import ACTIONS, RESTORE
 from midwatch.domain.errors import Conflict, Invalid, NotFound, Permanent, Refused, Transient
@@ -46,6 +46,8 @@ class ClusterActions:
             raise Invalid("an action needs the uid it expects and an idempotency key")
         if action is not None and action.by_uid:
             return await self._delete(call, dry_run=dry_run)
+        if action is not None and action.creates:
+            return await self._rerun(call, dry_run=dry_run)
         for _ in range(_TRIES):
             live = await self._live(call.ref)
             if pointers.last_action(live) == call.key and not dry_run:
@@ -90,6 +92,18 @@ class ClusterActions:
         found = await self._kube.list("ReplicaSet", ref.namespace)
         uid = live["metadata"]["uid"]
         return [item for item in found if uid in {o.get("uid") for o in item["metadata"].get("ownerReferences") or ()}]
+
+    async def _rerun(self, call: ActionCall, *, dry_run: bool) -> Outcome:
+        """The new Job's name follows from the key: where it is there, it was made by this very call."""
+        live = await self._live(call.ref)
+        _expect(call, live)
+        document = rerun(Facts(live, dict(call.params), self._clock.now()), call.key)
+        try:
+            await self._kube.create(document, dry_run=dry_run)
+        except Conflict:
+            return Outcome(effect=Effect.ALREADY_APPLIED, generation=_generation(live))
+        effect = Effect.DRY_RUN if dry_run else Effect.APPLIED
+        return Outcome(effect=effect, generation=_generation(live), diff=diffs.creation(document))
 
     async def _delete(self, call: ActionCall, *, dry_run: bool) -> Outcome:
         """The uid is the key: an object that is gone, replaced or going has had its deletion."""

@@ -99,6 +99,12 @@ class Kube:
         path = path_of(ref.kind, ref.name, ref.namespace)
         return await self._json("PATCH", path, query=query, body=list(operations), kind="application/json-patch+json")
 
+    async def create(self, document: Json, *, dry_run: bool) -> Json:
+        """Make an object; ``Conflict`` when one of that name is there."""
+        meta = document["metadata"]
+        path = path_of(document["kind"], "", meta.get("namespace", ""))
+        return await self._json("POST", path, query=[("fieldManager", MANAGER), *_dry(dry_run)], body=document)
+
     async def delete(self, ref: ObjectRef, *, dry_run: bool) -> None:
         """Delete the object if it still has the uid of ``ref`` (``Conflict`` otherwise); its dependents follow."""
         body = {

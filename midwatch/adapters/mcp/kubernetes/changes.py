@@ -1,5 +1,6 @@
 """Which fields each action changes, and to what: pure, from the live document."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -7,13 +8,17 @@ from typing import Any
 import msgspec
 
 from midwatch.adapters.mcp.kubernetes.api import Json
-from midwatch.adapters.mcp.kubernetes.pointers import Fields, escape, read
+from midwatch.adapters.mcp.kubernetes.pointers import KEY, Fields, escape, read
 from midwatch.domain.errors import Conflict, Invalid, NotFound
+from midwatch.domain.objects.quantities import quantity
 
 RESTORABLE = ("/spec/template", "/spec/replicas", "/spec/unschedulable", "/spec/suspend")
 RESTARTED = f"/spec/template/metadata/annotations/{escape('kubectl.kubernetes.io/restartedAt')}"
 REVISION = f"/metadata/annotations/{escape('deployment.kubernetes.io/revision')}"
 _HASH = "pod-template-hash"
+_OF_JOB = ("controller-uid", "job-name")
+RERUN_OF = "midwatch.dev/rerun-of"
+"""Label of a Job that was made of another: the uid of that one."""
 
 Params = dict[str, str | int | bool]
 
@@ -70,6 +75,42 @@ def scale(facts: Facts) -> Fields:
     return {"/spec/replicas": replicas}
 
 
+def expand(facts: Facts) -> Fields:
+    """The size a claim asks for; never less than now."""
+    now, wanted = read(facts.live, "/spec/resources/requests/storage"), str(facts.params["storage"])
+    has, asked = quantity(str(now or "")), quantity(wanted)
+    if asked is None:
+        raise Invalid(f"storage is {wanted!r}: a quantity such as 20Gi")
+    if has is not None and asked <= has:
+        raise Conflict(f"it asks for {now} already")
+    return {"/spec/resources/requests/storage": wanted}
+
+
+def rerun(facts: Facts, key: str) -> Json:
+    """A new Job that does what the live one did. Its name follows from the key: a second try finds the first."""
+    live = facts.live
+    meta = live["metadata"]
+    spec: Json = msgspec.json.decode(msgspec.json.encode(live["spec"]))
+    for name in ("selector", "manualSelector", "suspend"):
+        spec.pop(name, None)
+    labels = spec["template"].get("metadata", {}).get("labels", {})
+    for name in [name for name in labels if name in _OF_JOB or name.startswith("batch.kubernetes.io/")]:
+        del labels[name]
+    tag = hashlib.sha256(key.encode()).hexdigest()[:8]
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": f"{meta['name'][:40].rstrip('-.')}-again-{tag}",
+            "namespace": meta["namespace"],
+            "labels": {RERUN_OF: meta["uid"]},
+            "annotations": {KEY: key},
+            **({"ownerReferences": meta["ownerReferences"]} if meta.get("ownerReferences") else {}),
+        },
+        "spec": spec,
+    }
+
+
 def restore(facts: Facts) -> Fields:
     """Put captured fields back, and only such fields as an action of ours could have touched."""
     try:
@@ -93,6 +134,7 @@ CHANGES: dict[str, Callable[[Facts], Fields]] = {
     "rollout_undo": undo,
     "patch_resources": resources,
     "scale": scale,
+    "expand_claim": expand,
     "suspend": _fixed("/spec/suspend", True),
     "resume": _fixed("/spec/suspend", False),
     "cordon": _fixed("/spec/unschedulable", True),

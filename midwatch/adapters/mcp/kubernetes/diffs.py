@@ -30,6 +30,13 @@ def deletion(document: Json) -> str:
     return "\n".join(["--- now", "+++ planned", *(f"-{line}" for line in [*lines, f"phase: {phase}"])])
 
 
+def creation(document: Json) -> str:
+    """The diff of a new object: what comes, in three lines."""
+    meta = document["metadata"]
+    lines = [f"kind: {document['kind']}", f"name: {meta['name']}", f"namespace: {meta.get('namespace', '')}"]
+    return "\n".join(["--- now", "+++ planned", *(f"+{line}" for line in lines)])
+
+
 def _text(document: Json) -> list[str]:
     shown: dict[str, Any] = {name: value for name, value in masked(document).items() if name != "status"}
     meta = {name: value for name, value in shown.get("metadata", {}).items() if name not in _NOISE}

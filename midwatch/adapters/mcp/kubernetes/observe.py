@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from midwatch.adapters.mcp.kubernetes.api import Json, Kube
-from midwatch.adapters.mcp.kubernetes.changes import REVISION
+from midwatch.adapters.mcp.kubernetes.changes import RERUN_OF, REVISION
 from midwatch.adapters.mcp.kubernetes.pointers import last_action, read
 from midwatch.domain.actions import WORKLOADS
 from midwatch.domain.errors import NotFound, Refused
@@ -44,6 +44,14 @@ class LiveCluster:
         if ref.kind == "Node":
             pods = await self._kube.list("Pod", fields=f"spec.nodeName={ref.name}")
             return seen(document, pods=[pod for pod in pods if evictable(pod)])
+        if ref.kind == "Job":
+            uid = document["metadata"]["uid"]
+            reruns = await self._optional("Job", ref.namespace, labels=f"{RERUN_OF}={uid}")
+            looked = seen(document, owners=await self._owners(document))
+            return msgspec.structs.replace(looked, rerun=rerun_state(reruns))
+        if ref.kind == "PersistentVolumeClaim":
+            looked = seen(document, owners=await self._owners(document))
+            return msgspec.structs.replace(looked, expandable=await self._grows(document))
         if ref.kind not in WORKLOADS:
             return seen(document, owners=await self._owners(document))
         selector = str_selector(_selector(read(document, "/spec/selector")))
@@ -106,10 +114,19 @@ class LiveCluster:
         }
         return len(addresses)
 
-    async def _optional(self, kind: str, namespace: str) -> tuple[Json, ...]:
+    async def _grows(self, claim: Json) -> bool:
+        """Whether the claim's StorageClass allows expansion; not where it has none, or it may not be read."""
+        name = read(claim, "/spec/storageClassName")
+        try:
+            found = await self._kube.get("StorageClass", name) if name else None
+        except Refused:
+            return False
+        return bool(found and found.get("allowVolumeExpansion"))
+
+    async def _optional(self, kind: str, namespace: str, *, labels: str = "") -> tuple[Json, ...]:
         """Objects that only enrich the picture: where they may not be read, it is poorer, not missing."""
         try:
-            return await self._kube.list(kind, namespace)
+            return await self._kube.list(kind, namespace, labels=labels)
         except (Refused, NotFound):
             return ()
 
@@ -147,6 +164,10 @@ def seen(
         deleting="deletionTimestamp" in meta,
         unschedulable=bool(spec.get("unschedulable")),
         suspended=bool(spec.get("suspend")),
+        storage=str(read(document, "/spec/resources/requests/storage") or ""),
+        capacity=str(read(document, "/status/capacity/storage") or "") if kind == "PersistentVolumeClaim" else "",
+        expandable=False,  # told by the StorageClass, which is another document
+        rerun="",
         last_action=last_action(document),
         revision=int(read(document, REVISION) or 0),
         revisions=tuple(_revision(item) for item in sets),
@@ -189,6 +210,12 @@ def pod_seen(pod: Json) -> PodSeen:
         failing=tuple(failing),
         oom_killed=tuple(killed),
     )
+
+
+def rerun_state(jobs: Iterable[Json]) -> str:
+    """The state of the newest of them, ``Running`` while it has none; empty where there is none."""
+    newest = max(jobs, key=lambda job: str(job["metadata"].get("creationTimestamp", "")), default=None)
+    return "" if newest is None else _state("Job", newest.get("status") or {}) or "Running"
 
 
 def evictable(pod: Json) -> bool:

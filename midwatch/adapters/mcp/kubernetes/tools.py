@@ -198,6 +198,27 @@ def _add_acting(server: MCPServer[None], actions: ClusterActions) -> None:
         return await _done(actions, call, dry_run)
 
     @tool(annotations=_ACT, structured_output=False)
+    async def expand_claim(
+        name: Name,
+        namespace: Namespace,
+        storage: Annotated[str, Field(description="The new size, such as 20Gi.")],
+        idempotency_key: Key,
+        expect_uid: Uid,
+        expect_generation: Generation = None,
+        dry_run: DryRun = False,
+        kind: Kind = "PersistentVolumeClaim",
+    ) -> str:
+        """Raise the size that a claim asks for, where its StorageClass allows that."""
+        call = ActionCall(
+            action="expand_claim",
+            ref=ObjectRef(kind, name, namespace, expect_uid),
+            key=idempotency_key,
+            params={"storage": storage},
+            generation=expect_generation,
+        )
+        return await _done(actions, call, dry_run)
+
+    @tool(annotations=_ACT, structured_output=False)
     async def restore(
         kind: Kind,
         name: Name,
@@ -224,6 +245,7 @@ def _add_acting_on_nodes_and_jobs(server: MCPServer[None], actions: ClusterActio
     _plain(server, actions, "restart_pod", "Delete a pod, so that its controller starts another.")
     _plain(server, actions, "delete_finished_pod", "Delete the remains of a pod that has ended.")
     _plain(server, actions, "delete_job", "Delete a job and its pods.")
+    _plain(server, actions, "rerun_job", "Run a job again, as a new Job.")
     _plain(server, actions, "suspend", "Suspend a CronJob.")
     _plain(server, actions, "resume", "Resume a suspended CronJob.")
     _plain(server, actions, "cordon", "Let no new pods be placed on a node.")

@@ -1,0 +1,65 @@
+"""Shadow mode: plans that are only said are kept, and scored once their incident is over."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from midwatch.domain.errors import Refused
+from midwatch.domain.shadows import Score, Shadow, judge, tallies
+from midwatch.services.effects import LiveObjects
+from midwatch.services.runtime import Clock
+
+log = logging.getLogger(__name__)
+_LATELY = 200
+
+
+class ShadowBook(Protocol):
+    """What playbooks in shadow mode would have done."""
+
+    async def put(self, shadow: Shadow) -> None:
+        """Keep it; the first of its key stands."""
+        ...
+
+    async def due(self, *, limit: int = 50) -> Sequence[Shadow]:
+        """Those without a score whose incident is over, the oldest first."""
+        ...
+
+    async def score(self, key: str, score: Score, *, at: datetime, detail: str) -> None: ...
+
+    async def recent(self, *, playbook: str = "", limit: int = 1000) -> Sequence[Shadow]:
+        """The last ones, newest first."""
+        ...
+
+
+class Shadowing:
+    """Keeps and scores. ``live`` holds a look at each cluster, by its name."""
+
+    def __init__(self, book: ShadowBook, live: Mapping[str, LiveObjects], clock: Clock) -> None:
+        self._book, self._live, self._clock = book, live, clock
+
+    async def keep(self, shadow: Shadow) -> None:
+        """What would have been done."""
+        await self._book.put(shadow)
+
+    async def streak(self, playbook: str) -> int:
+        """How many good ones in a row the playbook has, told by the last 200."""
+        found = tallies(await self._book.recent(playbook=playbook, limit=_LATELY))
+        return found[0].streak if found else 0
+
+    async def drain(self) -> int:
+        """Score what is over; how many. ``Transient`` passes: tried again at the next sweep."""
+        scored = 0
+        for shadow in await self._book.due():
+            cluster = self._live.get(shadow.cluster)
+            if cluster is None:
+                continue  # it is not watched any more: nobody can tell
+            try:
+                after = await cluster.observe(shadow.before.ref)
+            except Refused as error:
+                log.warning("a shadow cannot be scored", extra={"incident": shadow.incident, "error": str(error)})
+                continue
+            score, detail = judge(shadow.plan, shadow.before, after)
+            await self._book.score(shadow.key, score, at=self._clock.now(), detail=detail)
+            scored += 1
+        return scored

@@ -1,0 +1,112 @@
+"""A playbook in shadow mode says what it would do; a person does it or not; that is its score."""
+
+import msgspec
+import pytest
+
+from midwatch.domain.incidents import State, Work
+from midwatch.domain.observed import ContainerSeen, Observed, PodSeen, RevisionSeen
+from midwatch.domain.playbooks import Plan, PlanStep, Risk, Target, VerdictKind
+from midwatch.domain.policy import Context, Policy, decide
+from midwatch.domain.reasons import Reason
+from midwatch.domain.recipes import Mode
+from midwatch.domain.refs import ObjectRef
+from midwatch.domain.shadows import Score, Shadow, judge, tallies
+from midwatch.domain.signals import Tier
+from tests.fakes.cluster import WEB
+from tests.fakes.remedies import Bench
+from tests.fakes.runtime import NOON
+
+
+async def said(bench: Bench) -> None:
+    """One incident that a playbook in shadow mode fits, and that is over then."""
+    incident = await bench.planned(await bench.incident())
+    assert incident.verdict is not None
+    assert (incident.verdict.kind, incident.reason) == (VerdictKind.REFUSE, Reason.SHADOW)
+    assert incident.state is State.ESCALATED
+    assert not await bench.due(Work.EXECUTE)
+    await bench.closes(incident)
+
+
+async def test_policy_may_put_any_playbook_into_shadow() -> None:
+    bench = Bench(policy=Policy(shadow=("restart-*",)))
+    await said(bench)
+    (kept,) = await bench.store.shadows.recent()
+    assert (kept.playbook, kept.score) == ("restart-workload", None)
+    assert not bench.cluster.mutations
+
+
+async def test_a_playbook_may_put_itself_into_shadow_and_is_scored_afterwards() -> None:
+    bench = Bench()
+    found = bench.playbooks.get("restart-workload")
+    assert found is not None
+    shadowed = msgspec.structs.replace(found, mode=Mode.SHADOW)
+    bench.playbooks = type(bench.playbooks)((shadowed, *(p for p in bench.playbooks.all if p.id != found.id)))
+    await said(bench)
+    assert await bench.shadowing.drain() == 1
+    assert await bench.shadowing.drain() == 0
+    (kept,) = await bench.store.shadows.recent()
+    assert kept.score is Score.NOT_NEEDED
+
+
+BEFORE = Observed(
+    ref=WEB,
+    generation=3,
+    desired=2,
+    containers=(ContainerSeen(name="app", image="a:2", memory_limit="256Mi"),),
+    revisions=(RevisionSeen(number=1, images=("a:1",)), RevisionSeen(number=2, images=("a:2",))),
+    pods=(PodSeen(name="x", uid="x"), PodSeen(name="y", uid="y")),
+)
+
+
+@pytest.mark.parametrize(
+    ("action", "params", "change", "score"),
+    [
+        ("scale", {"replicas": 4}, {"desired": 4, "generation": 4}, Score.SAME),
+        ("scale", {"replicas": 4}, {"desired": 3, "generation": 4}, Score.OTHER),
+        ("scale", {"replicas": 4}, {}, Score.NOT_NEEDED),
+        (
+            "patch_resources",
+            {"container": "app", "memory_limit": "512Mi"},
+            {"containers": (ContainerSeen(name="app", memory_limit="512Mi"),), "generation": 4},
+            Score.SAME,
+        ),
+        ("patch_resources", {"container": "app", "memory_limit": "512Mi"}, {"generation": 4}, Score.OTHER),
+        (
+            "rollout_undo",
+            {"revision": 1},
+            {"containers": (ContainerSeen(name="app", image="a:1"),), "generation": 4},
+            Score.SAME,
+        ),
+        ("rollout_restart", {}, {"pods": (PodSeen(name="z", uid="z"),), "generation": 4}, Score.SAME),
+        ("rollout_restart", {}, {"generation": 4}, Score.OTHER),
+        ("rollout_restart", {}, {"ref": msgspec.structs.replace(WEB, uid="new")}, Score.OTHER),
+        ("restart_pod", {}, {"ref": msgspec.structs.replace(WEB, uid="new")}, Score.SAME),
+        ("cordon", {}, {"unschedulable": True, "generation": 5}, Score.SAME),
+        ("cordon", {}, {"generation": 5}, Score.NOT_NEEDED),
+        ("resume", {}, {"suspended": False}, Score.SAME),
+    ],
+)
+def test_scores(action: str, params: dict[str, str | int | bool], change: dict[str, object], score: Score) -> None:
+    step = PlanStep(action=action, target=Target(WEB), risk=Risk.MEDIUM, params=params)
+    plan = Plan(playbook="p", playbook_digest="d", title="t", risk=Risk.MEDIUM, steps=(step,))
+    assert judge(plan, BEFORE, msgspec.structs.replace(BEFORE, **change))[0] is score
+
+
+def test_a_streak_ends_with_the_first_that_was_not_good() -> None:
+    plan = Plan(playbook="p", playbook_digest="d", title="t", risk=Risk.LOW, steps=())
+    scores = [Score.SAME, Score.OTHER, Score.SAME, Score.SAME, None]
+    shadows = [
+        Shadow(incident=str(n), playbook="p", at=NOON.replace(minute=n), plan=plan, before=BEFORE, score=score)  # type: ignore[arg-type]
+        for n, score in enumerate(scores)
+    ]
+    (tally,) = tallies(shadows)
+    assert (tally.said, tally.same, tally.other, tally.not_needed, tally.streak) == (5, 3, 1, 0, 2)
+
+
+@pytest.mark.parametrize(("good", "kind"), [(0, VerdictKind.ASK), (4, VerdictKind.ASK), (5, VerdictKind.AUTO)])
+def test_only_after_enough_good_ones_may_it_run_alone(good: int, kind: VerdictKind) -> None:
+    step = PlanStep(action="delete_finished_pod", target=Target(ObjectRef("Pod", "x", "shop", "u")), risk=Risk.LOW)
+    plan = Plan(playbook="p", playbook_digest="d", title="t", risk=Risk.LOW, steps=(step,))
+    context = Context(tier=Tier.AUTONOMOUS, confidence=1.0, shadow_good=good)
+    verdict = decide(plan, Policy(alone_after_good=5), context, NOON)
+    assert verdict.kind is kind
