@@ -12,6 +12,7 @@ from midwatch.commands import (
     mcp,
     playbooks,
     rules,
+    runbooks,
     sandbox,
     settings,
     silences,
@@ -62,6 +63,7 @@ app.command()(oncall)
 app.command()(sandbox.sandbox)
 app.command("settings")(settings.settings)
 app.add_typer(rules.app, name="rules")
+app.add_typer(runbooks.app, name="runbooks")
 app.add_typer(playbooks.app, name="playbooks")
 app.add_typer(mcp.app, name="mcp")
 app.add_typer(silences.app, name="silence")

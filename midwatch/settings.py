@@ -95,6 +95,26 @@ class Settings(ModelSettings, BaseSettings):
     password. Unset: nothing is measured."""
     prometheus_token: str = ""
     """Where its bearer token stands: ``${env:NAME}`` or ``${file:PATH}``; never the token itself."""
+    loki_url: SecretStr | None = None
+    """``http(s)://…`` before ``/loki/api/v1``, asked for log lines around an incident; may carry user and password."""
+    loki_token: str = ""
+    """Where its bearer token stands, as for Prometheus."""
+    loki_tenant: str = ""
+    """Sent as ``X-Scope-OrgID`` where Loki has several tenants."""
+    enrichment_file: Path = ROOT / "rules" / "enrichment" / "prometheus.yaml"
+    """The queries asked of Prometheus around an incident."""
+    enrich_s: float = Field(0.8, gt=0, le=30)
+    """How long the first report waits for Prometheus and Loki together."""
+
+    runbooks_dir: Path = ROOT / "rules" / "runbooks"
+    runbook_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Hosts besides GitHub whose runbooks may be fetched when an alert names them; over https, public addresses only."""
+    runbook_repos: Annotated[tuple[str, ...], NoDecode] = ()
+    """``owner/repo`` or ``owner/*`` that runbooks may come from; empty: any repository that can be read."""
+    github_token: SecretStr | None = Field(None, validation_alias=_aliases("GITHUB_TOKEN", "GITHUB_TOKEN"))
+    """Opens private repositories with runbooks; reading contents is the only right it needs."""
+    github_url: str = "https://github.com"
+    """Another one is a GitHub Enterprise Server; it may have a private address."""
 
     lost_after_s: float = Field(12 * 3600.0, ge=60)
     """How long an alert may go without a word from its sender, in seconds, before its live object is looked at instead;
@@ -225,7 +245,9 @@ class Settings(ModelSettings, BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _split_lists(cls, data: dict[str, object]) -> dict[str, object]:
-        for name in ("watch_namespaces", "channels", "webhook_urls", "contexts", "cluster_aliases"):
+        for name in (
+            "watch_namespaces", "channels", "webhook_urls", "contexts", "cluster_aliases", "runbook_hosts", "runbook_repos"
+        ):
             value = data.get(name)
             if isinstance(value, str):
                 data[name] = tuple(part.strip() for part in value.split(",") if part.strip())

@@ -1,14 +1,19 @@
-"""What an investigation may use beside the cluster's objects: the tools of MCP servers."""
+"""What an investigation may use beside the cluster's objects: tools of MCP servers, and runbooks."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from urllib.parse import urlsplit
 
+from midwatch.adapters.catalog.runbooks import FolderRunbooks
 from midwatch.adapters.mcp.kubernetes_tools import server_parameters
 from midwatch.adapters.mcp.manager import CompositeToolbox
 from midwatch.adapters.references import References
+from midwatch.adapters.runbooks.addresses import github_site
+from midwatch.adapters.runbooks.fetching import RunbookFetcher
 from midwatch.adapters.system import SystemClock
 from midwatch.bootstrap import Resources
+from midwatch.services.runbooks import RunbookSearch
 from midwatch.settings import Settings, child_environment
 from midwatch.telemetry import Metrics
 
@@ -34,3 +39,20 @@ def toolbox(settings: Settings, metrics: Metrics | None = None, *, lazy: bool = 
     )
     references = References(child_environment({}), path.parent)
     return CompositeToolbox(path, built_in, references.resolve, SystemClock(), observe=observe, lazy=lazy)
+
+
+@asynccontextmanager
+async def open_runbooks(resources: Resources) -> AsyncIterator[RunbookSearch]:
+    """Runbooks of ``MIDWATCH_RUNBOOKS_DIR``, and those that alerts name on GitHub and ``MIDWATCH_RUNBOOK_HOSTS``."""
+    settings = resources.settings
+    site = github_site(settings.github_url)
+    home = frozenset({urlsplit(site.web).hostname or ""}) if site != github_site("https://github.com") else frozenset()
+    async with RunbookFetcher(
+        site,
+        resources.clock,
+        token=settings.github_token.get_secret_value() if settings.github_token else "",
+        hosts=frozenset(settings.runbook_hosts),
+        repos=settings.runbook_repos,
+        home=home,
+    ) as fetcher:
+        yield RunbookSearch(FolderRunbooks(settings.runbooks_dir), fetcher)

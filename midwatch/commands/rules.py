@@ -9,8 +9,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from midwatch.adapters.catalog.enrichment import load_questions
 from midwatch.adapters.catalog.log_patterns import load_log_patterns
 from midwatch.adapters.catalog.rules import ExampleSignal, example_signal, load_rules
+from midwatch.adapters.catalog.yaml_source import yaml_files
 from midwatch.adapters.system import SystemClock
 from midwatch.commands.client import Output, show_raw
 from midwatch.domain.errors import Invalid
@@ -33,6 +35,8 @@ def check(folder: Annotated[Path | None, typer.Argument(help="Folder of rule fil
     try:
         rules = load_rules(folder)
         patterns = load_log_patterns(folder / "logs") if (folder / "logs").is_dir() else ()
+        for path in yaml_files(folder / "enrichment") if (folder / "enrichment").is_dir() else ():
+            load_questions(path)
     except Invalid as error:
         err.print(escape(str(error)), style="red", highlight=False)
         raise typer.Exit(1) from error

@@ -63,6 +63,8 @@ class SignalAttached(Event, frozen=True, kw_only=True, tag="signal-attached"):
     tier: Tier | None = None
     threshold: float = 0.0
     wanted: str = ""
+    runbook_id: str = ""
+    runbook_url: str = ""
 
 
 class SignalCleared(Event, frozen=True, kw_only=True, tag="signal-cleared"):

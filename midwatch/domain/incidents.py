@@ -89,6 +89,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     subject: ObjectRef
     title: str = ""
     related: tuple[ObjectRef, ...] = ()
+    runbook_id: str = ""
+    runbook_url: str = ""
     signal: SignalId = SignalId("")
     active: bool = True
     count: int = 1
@@ -246,6 +248,8 @@ def _attached(incident: Incident, event: ev.SignalAttached, at: datetime) -> dic
         subject=event.subject,
         title=event.title,
         related=event.related,
+        runbook_id=event.runbook_id,
+        runbook_url=event.runbook_url,
         signal=event.signal,
         count=known.count + 1 if known else 1,
         first_at=known.first_at if known else event.starts_at or at,

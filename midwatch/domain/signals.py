@@ -9,6 +9,9 @@ from midwatch.domain.ids import IncidentKey, SignalId
 from midwatch.domain.refs import ObjectRef, Severity
 
 
+_LONGEST_ID, _LONGEST_URL = 100, 500
+
+
 class SignalStatus(StrEnum):
     FIRING = "firing"
     RESOLVED = "resolved"
@@ -65,6 +68,17 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def delivery(self) -> str:
         """The idempotency key: the same firing or resolving told twice counts once."""
         return f"{self.episode}#{self.status}"
+
+    @property
+    def runbook_id(self) -> str:
+        """The runbook that the sender asks for by the name it has in the folder."""
+        return self.labels.get("runbook_id", "")[:_LONGEST_ID]
+
+    @property
+    def runbook_url(self) -> str:
+        """Where the sender says that a runbook stands; not believed, only looked up where that is allowed."""
+        url = self.annotations.get("runbook_url", "")
+        return url if len(url) <= _LONGEST_URL else ""
 
     @property
     def incident_key(self) -> IncidentKey:

@@ -1,15 +1,18 @@
 """Investigation: gather what can be seen, analyse it at once, and put the report into the journal."""
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 import msgspec
 
 from midwatch.domain import events as ev
-from midwatch.domain.diagnosis import Diagnosis
+from midwatch.domain.analysis.recent import RECENT, recent_changes
+from midwatch.domain.diagnosis import Diagnosis, Evidence
 from midwatch.domain.errors import Conflict, MidwatchError
 from midwatch.domain.incidents import Incident
+from midwatch.domain.masking import mask
 from midwatch.domain.reasons import Reason
 from midwatch.services.ports import Claim, Journal
 from midwatch.services.runtime import Clock
@@ -25,6 +28,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     output: str
     ok: bool = True
     took_ms: float = 0.0
+    claim: str = ""
+    """A sentence out of it that is evidence for the report by itself; empty where it takes a reader."""
 
 
 class Sight(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +47,14 @@ class Gatherer(Protocol):
     """Reads the cluster around an incident. What cannot be read is a failed look, not an exception."""
 
     async def gather(self, incident: Incident) -> Sight: ...
+
+
+class Enricher(Protocol):
+    """Looks beside the cluster's objects: metrics and collected logs. What cannot be read, or not within the time it
+    gives itself, is a failed look, not an exception.
+    """
+
+    async def enrich(self, incident: Incident) -> tuple[Look, ...]: ...
 
 
 Analyse = Callable[[Incident, Sight], Diagnosis]
@@ -69,32 +82,50 @@ class Investigation:
         *,
         by: str,
         model_there: ModelThere = no_model,
+        enricher: Enricher | None = None,
     ) -> None:
         self._journal, self._gatherer, self._analyse = journal, gatherer, analyse
-        self._clock, self._by, self._model_there = clock, by, model_there
+        self._clock, self._by, self._model_there, self._enricher = clock, by, model_there, enricher
 
     async def run(self, claim: Claim) -> None:
         """Work on ``claim`` until a report stands. ``ClaimLost`` passes: another process took over."""
         incident = await self._journal.read(claim.incident)
         started = ev.InvestigationStarted(reason=Reason.CLAIMED, worker=self._by, attempt=incident.attempts + 1)
         incident = await self._append(incident, claim, [started])
-        sight = await self._gatherer.gather(incident)
+        sight, beside = await asyncio.gather(self._gatherer.gather(incident), self._enriched(incident))
+        looks = {
+            f"{incident.seq}.{number}": look
+            for number, look in enumerate((*sight.looks, *self._changes(incident, sight), *beside), 1)
+        }
         found: list[ev.AnyEvent] = [
             ev.ToolCalled(
                 reason=Reason.EVIDENCE_GATHERED if look.ok else Reason.EVIDENCE_UNAVAILABLE,
-                call_id=f"{incident.seq}.{number}",
+                call_id=call_id,
                 tool=look.tool,
                 input=look.input,
                 output=look.output,
                 ok=look.ok,
                 took_ms=look.took_ms,
             )
-            for number, look in enumerate(sight.looks, 1)
+            for call_id, look in looks.items()
         ]
-        diagnosis = self._report(incident, sight)
+        diagnosis = _cited(self._report(incident, sight), looks)
         refine = await self._model_there()
         found.append(ev.ReportMade(reason=Reason.BUILT_IN_ANALYSIS, diagnosis=diagnosis, refine=refine))
         await self._append(incident, claim, found)
+
+    async def _enriched(self, incident: Incident) -> tuple[Look, ...]:
+        return () if self._enricher is None else await self._enricher.enrich(incident)
+
+    def _changes(self, incident: Incident, sight: Sight) -> tuple[Look, ...]:
+        """What was touched within the hour before it began, out of the objects that were read anyway."""
+        if not sight.objects:
+            return ()
+        now = self._clock.now()
+        since = min(incident.began_at or now, now) - RECENT
+        lines = recent_changes(sight.objects, since, now)
+        output = mask("\n".join(lines)) or "nothing was touched"
+        return (Look(tool="changes", input=f"touched since {since:%Y-%m-%d %H:%M} UTC", output=output),)
 
     def _report(self, incident: Incident, sight: Sight) -> Diagnosis:
         try:
@@ -112,6 +143,16 @@ class Investigation:
                 if type(error) is not Conflict:
                     raise
                 incident = await self._journal.read(incident.id)  # a signal joined meanwhile: write after it
+
+
+def _cited(diagnosis: Diagnosis, looks: Mapping[str, Look]) -> Diagnosis:
+    """The report with the numbers that speak for themselves among its evidence."""
+    claims = tuple(
+        Evidence(source=f"tool:{look.tool}", text=look.claim, call_id=call_id)
+        for call_id, look in looks.items()
+        if look.ok and look.claim
+    )
+    return msgspec.structs.replace(diagnosis, evidence=(*diagnosis.evidence, *claims)) if claims else diagnosis
 
 
 def inconclusive(incident: Incident, why: str) -> Diagnosis:

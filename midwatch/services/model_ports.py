@@ -1,4 +1,7 @@
-"""Ports of the model loop: the model itself, the tools it may use, and what is fetched around an incident."""
+"""Ports of the model loop: the model itself, the tools it may use, and what is fetched around an incident.
+
+``Enricher`` stands beside the investigation, which uses it first.
+"""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -8,7 +11,6 @@ import msgspec
 from midwatch.domain.diagnosis import Diagnosis
 from midwatch.domain.dialogue import ModelReply, ModelRequest, ToolSpec
 from midwatch.domain.incidents import Incident
-from midwatch.services.investigation import Look
 
 OnText = Callable[[str], None]
 """Called with each piece of text as it streams in; must not block."""
@@ -64,11 +66,3 @@ class Runbooks(Protocol):
     """Where runbooks lie. A source that cannot be read is left out (and logged), never an exception."""
 
     async def find(self, incident: Incident, report: Diagnosis) -> tuple[Runbook, ...]: ...
-
-
-class Enricher(Protocol):
-    """Looks beside the cluster's objects: metrics, collected logs, recent changes. What cannot be read is a failed
-    look, not an exception.
-    """
-
-    async def enrich(self, incident: Incident) -> tuple[Look, ...]: ...

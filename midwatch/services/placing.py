@@ -269,6 +269,8 @@ def _attached(signal: Signal, rule: Rule, reason: Reason) -> ev.SignalAttached:
         tier=left.tier,
         threshold=left.threshold,
         wanted=left.playbook,
+        runbook_id=signal.runbook_id,
+        runbook_url=signal.runbook_url,
     )
 
 
@@ -286,4 +288,6 @@ def _moved(member: Member) -> ev.SignalAttached:
         title=member.title,
         starts_at=member.first_at,
         related=member.related,
+        runbook_id=member.runbook_id,
+        runbook_url=member.runbook_url,
     )
