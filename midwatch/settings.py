@@ -108,7 +108,7 @@ class Settings(ModelSettings, BaseSettings):
 
     runbooks_dir: Path = ROOT / "rules" / "runbooks"
     runbook_hosts: Annotated[tuple[str, ...], NoDecode] = ()
-    """Hosts besides GitHub whose runbooks may be fetched when an alert names them; over https, public addresses only."""
+    """Hosts besides GitHub whose runbooks may be fetched where an alert names them: https, public addresses only."""
     runbook_repos: Annotated[tuple[str, ...], NoDecode] = ()
     """``owner/repo`` or ``owner/*`` that runbooks may come from; empty: any repository that can be read."""
     github_token: SecretStr | None = Field(None, validation_alias=_aliases("GITHUB_TOKEN", "GITHUB_TOKEN"))

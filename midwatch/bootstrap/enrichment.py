@@ -1,4 +1,4 @@
-"""What the first report looks at beside the cluster's objects: metrics and collected logs, where they are configured."""
+"""What the first report looks at beside the cluster's objects: metrics and collected logs, where configured."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager

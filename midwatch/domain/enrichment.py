@@ -113,9 +113,7 @@ def claim(question: Question, series: Sequence[Series]) -> str:
     """The highest value as a sentence fit to be cited, where it reaches what makes it telling; else empty."""
     if question.cite_above is None:
         return ""
-    peaks = [
-        (point.value, point.at, one) for one in series for point in one.points if math.isfinite(point.value)
-    ]
+    peaks = [(point.value, point.at, one) for one in series for point in one.points if math.isfinite(point.value)]
     if not peaks:
         return ""
     value, at, one = max(peaks, key=lambda peak: (peak[0], peak[1]))

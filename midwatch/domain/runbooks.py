@@ -56,11 +56,10 @@ def fitting(pages: Iterable[RunbookPage], incident: Incident, report: Diagnosis)
     cause = " ".join((report.root_cause, report.title, report.summary, *report.factors))[:_LOOKED_AT]
     ranked: list[tuple[int, RunbookPage, str]] = []
     for page in pages:
-        if page.labels and any(labels.get(name) != value for name, value in page.labels.items()):
-            if page.id not in asked:
-                continue
         if page.id in asked:
             ranked.append((0, page, "an alert asks for it"))
+        elif any(labels.get(name) != value for name, value in page.labels.items()):
+            continue
         elif page.labels and not page.conditions and not page.patterns:
             ranked.append((1, page, "its labels are the incident's"))
         elif (rank := _covered(page, conditions)) is not None:

@@ -8,7 +8,6 @@ import msgspec
 from midwatch.domain.ids import IncidentKey, SignalId
 from midwatch.domain.refs import ObjectRef, Severity
 
-
 _LONGEST_ID, _LONGEST_URL = 100, 500
 
 

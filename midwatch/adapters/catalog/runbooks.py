@@ -61,8 +61,9 @@ def _page(path: Path) -> RunbookPage:
     for index, name in enumerate(front.conditions):
         if name not in CATALOGUE:
             faults.append(f"{source.at(f'$.conditions[{index}]')}: unknown condition {name!r}")
-    for name in sorted(front.labels.keys() - LABELS):
-        faults.append(f"{source.at(f'$.labels.{name}')}: unknown label; there are {', '.join(sorted(LABELS))}")
+    known = ", ".join(sorted(LABELS))
+    strange = sorted(front.labels.keys() - LABELS)
+    faults += [f"{source.at(f'$.labels.{name}')}: unknown label; there are {known}" for name in strange]
     for index, pattern in enumerate(front.patterns):
         where = source.at(f"$.patterns[{index}]")
         try:

@@ -68,7 +68,9 @@ class LokiClient:
         if page.status == 429 or page.status >= 500:
             raise Transient(f"Loki answered {page.status}", 5.0)
         if page.status != 200:
-            raise Permanent(f"Loki rejects the query ({page.status}): {mask(page.body.decode('utf-8', 'replace'))[:300]}")
+            raise Permanent(
+                f"Loki rejects the query ({page.status}): {mask(page.body.decode('utf-8', 'replace'))[:300]}"
+            )
         try:
             streams = msgspec.json.decode(page.body, type=_Body).data.result
             found = [

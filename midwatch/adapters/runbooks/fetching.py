@@ -69,7 +69,7 @@ class RunbookFetcher:
         """The text. ``Refused`` for an address that may not be asked, ``NotFound``, ``Permanent`` for what is no
         runbook, ``Transient`` while the host is away and nothing was kept.
         """
-        url = url.split("#")[0].split("?")[0]
+        url = url.partition("#")[0].partition("?")[0]
         host = check_address(url, frozenset(self._hosts))
         kept = self._kept.get(url)
         now = self._clock.now()

@@ -1,7 +1,8 @@
-"""What was touched shortly before: rollouts with their images, ConfigMaps and Secrets by name, out of objects at hand."""
+"""What was touched shortly before: rollouts with their images, ConfigMaps and Secrets by name."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import msgspec
 
@@ -79,7 +80,9 @@ def recent_changes(objects: Iterable[tuple[str, bytes]], since: datetime, now: d
 
 def _touched(item: _Item) -> tuple[datetime, str] | None:
     created = item.metadata.creation_timestamp
-    writes = [(write.time, write.manager) for write in item.metadata.managed_fields if write.time and not write.subresource]
+    writes = [
+        (write.time, write.manager) for write in item.metadata.managed_fields if write.time and not write.subresource
+    ]
     if writes:
         at, by = max(writes)
         if created is None or at > created:
@@ -91,7 +94,7 @@ def _rollouts(namespace: str, name: str, items: list[_Item]) -> list[tuple[datet
     """Every revision of a workload after its first, with the images that came with it."""
     ordered = sorted(items, key=lambda item: (_revision(item), item.metadata.name))
     found: list[tuple[datetime, str]] = []
-    for before, after in zip(ordered, ordered[1:], strict=False):
+    for before, after in pairwise(ordered):
         at = after.metadata.creation_timestamp
         if at is None:
             continue

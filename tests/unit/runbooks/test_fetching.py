@@ -212,7 +212,9 @@ def book(name: str, body: str = "text", **more: object) -> RunbookPage:
     return RunbookPage(id=name, title=name, text=body, source=f"{name}.md", **more)  # type: ignore[arg-type]
 
 
-async def found(host: Host, incident: Incident, *pages: RunbookPage, fetch: Callable[..., object] | None = None) -> list:
+async def found(
+    host: Host, incident: Incident, *pages: RunbookPage, fetch: Callable[..., object] | None = None
+) -> list:
     async with host.fetcher() as fetcher:
         return list(await RunbookSearch(Shelf(*pages), fetcher).find(incident, REPORT))
 
