@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import msgspec
 
 from midwatch.domain.diagnosis import Diagnosis
+from midwatch.domain.ids import IncidentId
 from midwatch.domain.incidents import Incident
 
 MAX_BYTES = 64 * 1024
@@ -45,7 +46,7 @@ def labels_of(incident: Incident) -> dict[str, str]:
     }
 
 
-LABELS = frozenset(labels_of(Incident(id="")))  # type: ignore[arg-type]  only the names are taken
+LABELS = frozenset(labels_of(Incident(id=IncidentId(""))))
 
 
 def fitting(pages: Iterable[RunbookPage], incident: Incident, report: Diagnosis) -> tuple[tuple[RunbookPage, str], ...]:
