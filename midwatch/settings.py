@@ -246,7 +246,13 @@ class Settings(ModelSettings, BaseSettings):
     @classmethod
     def _split_lists(cls, data: dict[str, object]) -> dict[str, object]:
         for name in (
-            "watch_namespaces", "channels", "webhook_urls", "contexts", "cluster_aliases", "runbook_hosts", "runbook_repos"
+            "watch_namespaces",
+            "channels",
+            "webhook_urls",
+            "contexts",
+            "cluster_aliases",
+            "runbook_hosts",
+            "runbook_repos",
         ):
             value = data.get(name)
             if isinstance(value, str):
