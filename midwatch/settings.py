@@ -21,6 +21,7 @@ from midwatch.domain.refs import Severity
 from midwatch.model_settings import ModelSettings
 
 PREFIX = "MIDWATCH_"
+_LISTS = ("watch_namespaces", "channels", "webhook_urls", "contexts", "cluster_aliases")
 CHANNELS = ("console", "slack", "telegram", "webhook")
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -98,11 +99,8 @@ class Settings(ModelSettings, BaseSettings):
     loki_url: SecretStr | None = None
     """``http(s)://…`` before ``/loki/api/v1``, asked for log lines around an incident; may carry user and password."""
     loki_token: str = ""
-    """Where its bearer token stands, as for Prometheus."""
     loki_tenant: str = ""
-    """Sent as ``X-Scope-OrgID`` where Loki has several tenants."""
     enrichment_file: Path = ROOT / "rules" / "enrichment" / "prometheus.yaml"
-    """The queries asked of Prometheus around an incident."""
     enrich_s: float = Field(0.8, gt=0, le=30)
     """How long the first report waits for Prometheus and Loki together."""
 
@@ -245,15 +243,7 @@ class Settings(ModelSettings, BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _split_lists(cls, data: dict[str, object]) -> dict[str, object]:
-        for name in (
-            "watch_namespaces",
-            "channels",
-            "webhook_urls",
-            "contexts",
-            "cluster_aliases",
-            "runbook_hosts",
-            "runbook_repos",
-        ):
+        for name in (*_LISTS, "runbook_hosts", "runbook_repos"):
             value = data.get(name)
             if isinstance(value, str):
                 data[name] = tuple(part.strip() for part in value.split(",") if part.strip())

@@ -39,14 +39,9 @@ PROFILES: Final[dict[str, frozenset[str]]] = {
     ),
     "mcp-grafana": frozenset(
         {
-            "find_error_pattern_logs",
-            "find_slow_requests",
-            "get_alert_rule_by_uid",
+            "alerting_rules_read",
             "get_dashboard_panel_queries",
             "get_dashboard_summary",
-            "get_datasource_by_name",
-            "get_datasource_by_uid",
-            "list_alert_rules",
             "list_datasources",
             "list_loki_label_names",
             "list_loki_label_values",
@@ -55,8 +50,10 @@ PROFILES: Final[dict[str, frozenset[str]]] = {
             "list_prometheus_metric_metadata",
             "list_prometheus_metric_names",
             "query_loki_logs",
+            "query_loki_patterns",
             "query_loki_stats",
             "query_prometheus",
+            "query_prometheus_histogram",
             "search_dashboards",
         }
     ),
