@@ -16,13 +16,13 @@ from typing import Annotated, Self
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from midwatch.channel_settings import ChannelSettings
 from midwatch.domain.errors import Invalid
 from midwatch.domain.refs import Severity
 from midwatch.model_settings import ModelSettings
 
 PREFIX = "MIDWATCH_"
 _LISTS = ("watch_namespaces", "channels", "webhook_urls", "contexts", "cluster_aliases")
-CHANNELS = ("console", "slack", "telegram", "webhook")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -46,7 +46,7 @@ class ClusterTarget:
     first: bool = False
 
 
-class Settings(ModelSettings, BaseSettings):
+class Settings(ModelSettings, ChannelSettings, BaseSettings):
     """Everything a person may set. Times are in seconds, sizes in bytes."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", populate_by_name=True)
@@ -201,39 +201,6 @@ class Settings(ModelSettings, BaseSettings):
     models_file: Path = ROOT / "cluster_config" / "models.yaml"
     """Providers, their models, prices, and the middleware of model calls."""
 
-    channels: Annotated[tuple[str, ...], NoDecode] = ()
-    """Where people are told and asked: ``console``, ``slack``, ``telegram``, ``webhook``; empty: the console, and every
-    channel that a token and a place (or an address) are set for."""
-    public_url: str = ""
-    """Where people reach the console; cards link to it. Empty: no link."""
-    slack_bot_token: SecretStr | None = Field(None, validation_alias=_aliases("SLACK_BOT_TOKEN", "SLACK_BOT_TOKEN"))
-    """``xoxb-…``, of the app that ``cluster_config/slack/manifest.yaml`` makes."""
-    slack_signing_secret: SecretStr | None = Field(
-        None, validation_alias=_aliases("SLACK_SIGNING_SECRET", "SLACK_SIGNING_SECRET")
-    )
-    """Proves requests to ``/api/webhook/slack``; unset: that address takes none."""
-    slack_app_token: SecretStr | None = Field(None, validation_alias=_aliases("SLACK_APP_TOKEN", "SLACK_APP_TOKEN"))
-    """``xapp-…``; set: requests are fetched by Socket Mode, and nobody need reach this machine."""
-    slack_channel: str = Field("", pattern=r"^([CGD][A-Z0-9]{2,})?$")
-    """Id of the channel that cards go to (``C0123ABCD``), the one place beside a direct message where answers count."""
-    slack_api_url: str = "https://slack.com/api/"
-    """The Web API; another one for GovSlack."""
-    telegram_bot_token: SecretStr | None = Field(
-        None, validation_alias=_aliases("TELEGRAM_BOT_TOKEN", "TELEGRAM_BOT_TOKEN")
-    )
-    """``123456:ABC…``, as BotFather gives it."""
-    telegram_chat: str = Field("", pattern=r"^(-?\d+)?$")
-    """Id of the chat that cards go to; a group's begins with a minus sign."""
-    telegram_secret: SecretStr | None = Field(None, validation_alias=_aliases("TELEGRAM_SECRET", "TELEGRAM_SECRET"))
-    """Proves updates to ``/api/webhook/telegram`` (letters, digits, ``_`` and ``-``); needed with the address below."""
-    telegram_webhook_url: str = ""
-    """Where Telegram reaches ``/api/webhook/telegram`` (https); empty: updates are fetched by long polling."""
-    telegram_api_url: str = "https://api.telegram.org"
-    webhook_urls: Annotated[tuple[SecretStr, ...], NoDecode] = ()
-    """Addresses that are told every change of an incident, comma-separated."""
-    webhook_secret: SecretStr | None = None
-    """Signs what is sent there."""
-
     sandbox: bool = False
     """Run the simulated cluster and watch it."""
     sandbox_scenario: str = "demo"
@@ -266,45 +233,12 @@ class Settings(ModelSettings, BaseSettings):
         for alias in self.cluster_aliases:
             if alias.partition("=")[2] not in self.clusters:
                 raise ValueError(f"MIDWATCH_CLUSTER_ALIASES: {alias!r} is no other=name of {', '.join(self.clusters)}")
-        self._channels_consistent()
+        self.check_channels()
         if self.gitlab_url and not (self.gitlab_token and self.gitlab_project):
             raise ValueError("MIDWATCH_GITLAB_URL needs MIDWATCH_GITLAB_TOKEN and MIDWATCH_GITLAB_PROJECT beside it")
         if self.ticket_webhook_url and not self.ticket_webhook_secret:
             raise ValueError("MIDWATCH_TICKET_WEBHOOK_URL needs MIDWATCH_TICKET_WEBHOOK_SECRET: posts are signed")
         return self
-
-    def _channels_consistent(self) -> None:
-        if unknown := set(self.channels) - set(CHANNELS):
-            raise ValueError(
-                f"MIDWATCH_CHANNELS: there is no {', '.join(sorted(unknown))}; choose of {', '.join(CHANNELS)}"
-            )
-        wanted = {
-            "slack": (self.slack_bot_token and self.slack_channel, "SLACK_BOT_TOKEN and MIDWATCH_SLACK_CHANNEL"),
-            "telegram": (
-                self.telegram_bot_token and self.telegram_chat,
-                "TELEGRAM_BOT_TOKEN and MIDWATCH_TELEGRAM_CHAT",
-            ),
-            "webhook": (
-                self.webhook_urls and self.webhook_secret,
-                "MIDWATCH_WEBHOOK_URLS and MIDWATCH_WEBHOOK_SECRET",
-            ),
-        }
-        for channel, (there, names) in wanted.items():
-            if channel in self.active_channels and not there:
-                raise ValueError(f"the channel {channel} needs {names}: see docs/{channel.replace('ook', 'ooks')}.md")
-        if self.telegram_webhook_url and not self.telegram_secret:
-            raise ValueError("MIDWATCH_TELEGRAM_WEBHOOK_URL needs TELEGRAM_SECRET: without it anybody could post there")
-
-    @property
-    def active_channels(self) -> tuple[str, ...]:
-        """Where people are told and asked, the console always among them."""
-        set_up = {
-            "slack": self.slack_bot_token and self.slack_channel,
-            "telegram": self.telegram_bot_token and self.telegram_chat,
-            "webhook": self.webhook_urls,
-        }
-        chosen = self.channels or tuple(channel for channel, there in set_up.items() if there)
-        return ("console", *dict.fromkeys(channel for channel in chosen if channel != "console"))
 
     def model_variables(self) -> dict[str, str]:
         """What records of providers may refer to as ``${env:NAME}``: this process's environment, and over it the keys
