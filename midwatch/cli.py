@@ -7,6 +7,7 @@ from midwatch.commands import (
     approvals,
     audit,
     diagnose,
+    doctor,
     incidents,
     keeping,
     mcp,
@@ -61,6 +62,7 @@ app.command()(stopping.unfreeze)
 app.command()(diagnose.diagnose)
 app.command()(oncall)
 app.command()(sandbox.sandbox)
+app.command()(doctor.doctor)
 app.command("settings")(settings.settings)
 app.add_typer(rules.app, name="rules")
 app.add_typer(runbooks.app, name="runbooks")

@@ -1,15 +1,17 @@
 """Anthropic by its SDK: streaming, tools, prompt caching, constrained answers; retries are the chain's."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, cast
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
 
 import httpx2
+import msgspec
 
 from midwatch.adapters.llm import anthropic_form as form
 from midwatch.adapters.llm import errors
 from midwatch.adapters.llm.base import BaseProvider
 from midwatch.adapters.llm.naming import tool_names
+from midwatch.adapters.llm.stream import events
 from midwatch.adapters.llm.transport import open_client
 from midwatch.domain.dialogue import ModelRequest, Usage
 from midwatch.services.model_ports import OnText
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     import anthropic
-    from anthropic.types import RawMessageStreamEvent
+
+PATH = "/v1/messages"
 
 
 def _load() -> "ModuleType":
@@ -37,15 +40,14 @@ class AnthropicProvider(BaseProvider):
         sdk = await asyncio.to_thread(_load)
         client = self._open(sdk)
         names = tool_names(request)
-        body: Any = form.body(request, self.model_of(request), names, self.switches, self.name)
+        body = form.body(request, self.model_of(request), names, self.switches, self.name)
         reading = form.Reading(request, names, self.name)
         try:
             async with asyncio.timeout(self.record.total_s):
-                # the SDK's own snapshot parses the input of a tool anew with every piece of it
-                stream = await self.in_time(client.messages.create(**body, stream=True))
-                async with stream:
-                    async for event in self.spoken(cast("AsyncIterator[RawMessageStreamEvent]", stream)):
-                        _take(reading, event, on_text)
+                posting = client.post(PATH, body={**body, "stream": True}, cast_to=httpx2.Response, stream=True)
+                async with aclosing(await self.in_time(posting)) as response:
+                    async for event in events(response, _events, self.name, self.record.idle_s):
+                        _take(reading, event, on_text, self.name)
         except TimeoutError as error:
             raise errors.silent(self.name, self.record.total_s) from error
         except sdk.APIStatusError as error:
@@ -73,33 +75,71 @@ class AnthropicProvider(BaseProvider):
         return self._client
 
 
-def _take(reading: form.Reading, event: "RawMessageStreamEvent", on_text: OnText | None) -> None:
-    if event.type == "content_block_delta":
-        delta = event.delta
-        if delta.type == "text_delta":
-            reading.piece(event.index, delta.text)
-            if on_text is not None:
-                on_text(delta.text)
-        elif delta.type == "input_json_delta":
-            reading.piece(event.index, delta.partial_json)
-        elif delta.type == "thinking_delta":
-            reading.piece(event.index, delta.thinking)
-        elif delta.type == "signature_delta":
+class _Delta(msgspec.Struct, frozen=True):
+    type: str = ""
+    text: str = ""
+    partial_json: str = ""
+    thinking: str = ""
+    signature: str = ""
+    stop_reason: str | None = None
+
+
+class _Usage(msgspec.Struct, frozen=True):
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+
+    def ours(self) -> Usage:
+        return Usage(
+            input=self.input_tokens or 0,
+            output=self.output_tokens or 0,
+            cache_read=self.cache_read_input_tokens or 0,
+            cache_write=self.cache_creation_input_tokens or 0,
+        )
+
+
+class _Message(msgspec.Struct, frozen=True):
+    model: str = ""
+    usage: _Usage = _Usage()
+
+
+class _Fault(msgspec.Struct, frozen=True):
+    type: str = ""
+
+
+class _Event(msgspec.Struct, frozen=True):
+    """Any event of the stream; each kind fills its own fields."""
+
+    type: str
+    index: int = 0
+    delta: _Delta | None = None
+    content_block: form.Json | None = None
+    message: _Message | None = None
+    usage: _Usage | None = None
+    error: _Fault | None = None
+
+
+_events = msgspec.json.Decoder(_Event)
+
+
+def _take(reading: form.Reading, event: _Event, on_text: OnText | None, provider: str) -> None:
+    delta = event.delta
+    if event.type == "content_block_delta" and delta is not None:
+        if delta.type == "signature_delta":
             reading.sign(event.index, delta.signature)
-    elif event.type == "content_block_start":
-        reading.block(event.index, event.content_block.model_dump(mode="json", exclude_none=True))
-    elif event.type == "message_start":
-        reading.begin(event.message.model, _usage(event.message.usage))
+            return
+        reading.piece(event.index, delta.text or delta.partial_json or delta.thinking)
+        if delta.text and on_text is not None:
+            on_text(delta.text)
+    elif event.type == "content_block_start" and event.content_block is not None:
+        reading.block(event.index, event.content_block)
+    elif event.type == "message_start" and event.message is not None:
+        reading.begin(event.message.model, event.message.usage.ours())
     elif event.type == "message_delta":
-        reading.delta(event.delta.stop_reason or "", _usage(event.usage))
+        stop = delta.stop_reason if delta is not None else None
+        reading.delta(stop or "", (event.usage or _Usage()).ours())
     elif event.type == "message_stop":
         reading.ended = True
-
-
-def _usage(usage: Any) -> Usage:
-    return Usage(
-        input=usage.input_tokens or 0,
-        output=usage.output_tokens or 0,
-        cache_read=usage.cache_read_input_tokens or 0,
-        cache_write=usage.cache_creation_input_tokens or 0,
-    )
+    elif event.type == "error":
+        raise errors.in_stream(provider, event.error.type if event.error is not None else "")

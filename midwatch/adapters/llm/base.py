@@ -1,7 +1,7 @@
-"""What both adapters share: the record, the switches, and patience with a stream."""
+"""What both adapters share: the record, the switches, and patience."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from typing import TypeVar
 
 import httpx2
@@ -80,34 +80,6 @@ class BaseProvider:
             if patience.expired():
                 raise errors.silent(self._name, self.record.idle_s) from error
             raise
-
-    async def spoken(self, stream: AsyncIterator[T]) -> AsyncIterator[T]:
-        """The stream's events; ``Transient`` when none comes for ``idle_s``."""
-        loop = asyncio.get_running_loop()
-        # one timer for the whole stream, moved on by each event: a timer an event costs more than the event
-        async with _Silence(self._name, self.record.idle_s) as silence:
-            async for event in stream:
-                silence.moved(loop.time())
-                yield event
-
-
-class _Silence:
-    def __init__(self, name: str, seconds: float) -> None:
-        self._name, self._seconds = name, seconds
-        self._timeout = asyncio.timeout(seconds)
-
-    async def __aenter__(self) -> "_Silence":
-        await self._timeout.__aenter__()
-        return self
-
-    def moved(self, now: float) -> None:
-        self._timeout.reschedule(now + self._seconds)
-
-    async def __aexit__(self, *told: object) -> None:
-        try:
-            await self._timeout.__aexit__(*told)  # type: ignore[arg-type]  # passed on as it came
-        except TimeoutError as error:
-            raise errors.silent(self._name, self._seconds) from error
 
 
 def _length(request: ModelRequest) -> int:

@@ -56,6 +56,12 @@ def broken_off(provider: str) -> Transient:
     return Transient(f"{provider} broke off in the middle of an answer")
 
 
+def in_stream(provider: str, kind: str) -> MidwatchError:
+    """An error told in the middle of an answer that began well."""
+    told = f"{provider} broke off an answer" + (f" ({kind})" if kind else "")
+    return RequestRejected(told) if kind == "invalid_request_error" else Transient(told)
+
+
 def retry_after(headers: Mapping[str, str]) -> float:
     """Seconds to wait, from ``retry-after-ms`` or ``retry-after`` (seconds, or a date set against ``date``)."""
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):

@@ -1,15 +1,17 @@
 """OpenAI, Azure OpenAI, Gemini, xAI, Ollama, Hugging Face, GitHub Models and others that speak chat completions."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, cast
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
 
 import httpx2
+import msgspec
 
 from midwatch.adapters.llm import errors
 from midwatch.adapters.llm import openai_form as form
 from midwatch.adapters.llm.base import BaseProvider
 from midwatch.adapters.llm.naming import tool_names
+from midwatch.adapters.llm.stream import events
 from midwatch.adapters.llm.transport import open_client
 from midwatch.domain.dialogue import ModelRequest, Usage
 from midwatch.domain.providers import Kind
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     import openai
-    from openai.types.chat import ChatCompletionChunk
+
+PATH = "/chat/completions"
 
 
 def _load() -> "ModuleType":
@@ -38,22 +41,20 @@ class OpenAIProvider(BaseProvider):
         sdk = await asyncio.to_thread(_load)
         client = self._open(sdk)
         names = tool_names(request)
-        body: Any = form.body(request, self.model_of(request), names, self.switches)
+        body = form.body(request, self.model_of(request), names, self.switches)
         reading = form.Reading(request, names, self.name)
         try:
             async with asyncio.timeout(self.record.total_s):
-                stream = await self.in_time(client.chat.completions.create(**body, stream=True))
-                async with stream:
-                    async for chunk in self.spoken(cast("AsyncIterator[ChatCompletionChunk]", stream)):
-                        _take(reading, chunk, on_text)
+                posting = client.post(PATH, body={**body, "stream": True}, cast_to=httpx2.Response, stream=True)
+                async with aclosing(await self.in_time(posting)) as response:
+                    async for chunk in events(response, _chunks, self.name, self.record.idle_s):
+                        _take(reading, chunk, on_text, self.name)
         except TimeoutError as error:
             raise errors.silent(self.name, self.record.total_s) from error
         except sdk.APIStatusError as error:
             raise errors.by_status(self.name, error, error.response.headers, self.key) from error
         except (sdk.APIConnectionError, httpx2.HTTPError) as error:
             raise errors.unreachable(self.name, error) from error
-        except sdk.APIError as error:  # an error told in the middle of the stream
-            raise errors.broken_off(self.name) from error
         if not reading.ended:
             raise errors.broken_off(self.name)
         return reading.said()
@@ -76,26 +77,76 @@ class OpenAIProvider(BaseProvider):
         return self._client
 
 
-def _take(reading: form.Reading, chunk: "ChatCompletionChunk", on_text: OnText | None) -> None:
+class _Function(msgspec.Struct, frozen=True):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Call(msgspec.Struct, frozen=True):
+    index: int | None = None
+    id: str | None = None
+    function: _Function = _Function()
+
+
+class _Delta(msgspec.Struct, frozen=True):
+    content: str | None = None
+    refusal: str | None = None
+    tool_calls: tuple[_Call, ...] | None = None
+
+
+class _Choice(msgspec.Struct, frozen=True):
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+
+
+class _Details(msgspec.Struct, frozen=True):
+    cached_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct, frozen=True):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _Details | None = None
+
+    def ours(self) -> Usage:
+        details = self.prompt_tokens_details
+        cached = (details.cached_tokens or 0) if details is not None else 0
+        given = max(0, (self.prompt_tokens or 0) - cached)
+        return Usage(input=given, output=self.completion_tokens or 0, cache_read=cached)
+
+
+class _Chunk(msgspec.Struct, frozen=True):
+    """A piece of an answer, as far as it is of use; vendors add words of their own."""
+
+    model: str | None = None
+    choices: tuple[_Choice, ...] | None = None
+    usage: _Usage | None = None
+    error: object = None
+
+
+_chunks = msgspec.json.Decoder(_Chunk)
+
+
+def _take(reading: form.Reading, chunk: _Chunk, on_text: OnText | None, provider: str) -> None:
+    if chunk.error is not None:
+        raise errors.in_stream(provider, _kind(chunk.error))
     reading.model = chunk.model or reading.model
     if chunk.usage is not None:
-        used, details = chunk.usage, chunk.usage.prompt_tokens_details
-        cached = (details.cached_tokens or 0) if details is not None else 0
-        reading.usage = Usage(
-            input=max(0, (used.prompt_tokens or 0) - cached), output=used.completion_tokens or 0, cache_read=cached
-        )
+        reading.usage = chunk.usage.ours()
     for choice in chunk.choices or ():
-        delta = choice.delta
-        if delta is not None:
-            if delta.content:
-                reading.text(delta.content)
-                if on_text is not None:
-                    on_text(delta.content)
-            if delta.refusal:
-                reading.refusal(delta.refusal)
-            for call in delta.tool_calls or ():
-                function = call.function
-                name, arguments = (function.name, function.arguments) if function is not None else ("", "")
-                reading.call(call.index, call.id or "", name or "", arguments or "")
+        delta = choice.delta or _Delta()
+        if delta.content:
+            reading.text(delta.content)
+            if on_text is not None:
+                on_text(delta.content)
+        if delta.refusal:
+            reading.refusal(delta.refusal)
+        for call in delta.tool_calls or ():
+            reading.call(call.index, call.id or "", call.function.name or "", call.function.arguments or "")
         if choice.finish_reason:
             reading.finish(choice.finish_reason)
+
+
+def _kind(error: object) -> str:
+    kind = error.get("type") if isinstance(error, dict) else None
+    return kind if isinstance(kind, str) else ""
