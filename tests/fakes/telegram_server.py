@@ -57,6 +57,8 @@ class TelegramServer:
         return await self._listening.start()
 
     async def stop(self) -> None:
+        self._news.set()  # whoever polls is answered
+        await asyncio.sleep(0)
         await self._listening.stop()
 
     def card(self, incident: str) -> Message:
