@@ -57,8 +57,9 @@ class TelegramServer:
         return await self._listening.start()
 
     async def stop(self) -> None:
-        self._news.set()  # whoever polls is answered
-        await asyncio.sleep(0)
+        self._news.set()  # whoever polls is answered, also one whose client has gone: the server forgot about that one
+        for _ in range(20):
+            await asyncio.sleep(0)
         await self._listening.stop()
 
     def card(self, incident: str) -> Message:
