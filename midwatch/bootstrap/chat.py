@@ -9,8 +9,8 @@ from midwatch.adapters.mcp.kubernetes.sight import ClusterSight
 from midwatch.adapters.redis.sessions import RedisSessions
 from midwatch.adapters.system import SystemSecrets
 from midwatch.bootstrap import Resources
+from midwatch.bootstrap.models import open_model
 from midwatch.bootstrap.serving import open_cache
-from midwatch.bootstrap.tools import open_toolbox
 from midwatch.domain.intents import Kind
 from midwatch.services.chat.deciding import Deciding
 from midwatch.services.chat.desk import Chat, Extra, Helpers
@@ -38,7 +38,7 @@ async def open_chat(
 ) -> AsyncIterator[Chat]:
     """A process' chat. ``approvals`` answers approvals written in channels, by their own rules of place.
 
-    With ``model`` and ``toolbox`` it talks; with ``toolbox`` it scans, where servers are named for that.
+    With ``model``, or the configured one, it talks; with ``toolbox`` it scans, where servers are named for that.
     """
     settings, stores = resources.settings, resources.stores
     clock, ids = resources.clock, resources.ids
@@ -48,7 +48,12 @@ async def open_chat(
         AsyncExitStack() as stack,
     ):
         scanners = tuple(f"{name.strip()}_" for name in settings.security_scan_servers.split(",") if name.strip())
-        if toolbox is None and scanners:
+        if model is None and (configured := open_model(resources)) is not None:
+            stack.push_async_callback(configured.close)
+            model = configured
+        if toolbox is None and (scanners or model is not None):
+            from midwatch.bootstrap.tools import open_toolbox  # the MCP SDK takes 0.7 s: only who calls tools has it
+
             toolbox = await stack.enter_async_context(open_toolbox(resources))
         sight = ClusterSight(kube, clock)
         watch = Watchkeeping(stores.journal, stores.silences, clock, ids)

@@ -6,9 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from midwatch.adapters.catalog.playbooks import FolderPlaybooks
 from midwatch.bootstrap import Resources
 from midwatch.bootstrap.models import open_model
-from midwatch.bootstrap.tools import open_toolbox
 from midwatch.domain.dialogue import ToolSpec
-from midwatch.services.model_ports import ToolAnswer, Toolbox
+from midwatch.services.model_ports import Runbooks, ToolAnswer, Toolbox
 from midwatch.services.reasoning.limits import Limits, nothing_today
 from midwatch.services.reasoning.refinement import Means, Refinement
 from midwatch.services.runtime import Bells
@@ -35,14 +34,20 @@ async def open_refinement(
     """
     async with AsyncExitStack() as stack:
         toolbox: Toolbox = NoTools()
+        runbooks: Runbooks | None = None
         model = open_model(resources, metrics)
         if model is not None:
+            # The MCP SDK takes 0.7 s and 25 MB: workers without a model do without it.
+            from midwatch.bootstrap.tools import open_runbooks, open_toolbox
+
             stack.push_async_callback(model.close)
+            runbooks = await stack.enter_async_context(open_runbooks(resources))
             toolbox = await stack.enter_async_context(open_toolbox(resources, metrics))
         settings = resources.settings
         means = Means(
             model=model,
             toolbox=toolbox,
+            runbooks=runbooks,
             playbooks=FolderPlaybooks(settings.playbooks_dir),
             journal=resources.journal(bells),
             quiet=resources.stores.journal,
