@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from pydantic import SecretStr
 
+from midwatch.adapters.catalog.people import FilePeople
 from midwatch.adapters.slack import channel as slack
 from midwatch.adapters.slack import door as slack_door
 from midwatch.adapters.slack import socket as slack_socket
@@ -21,10 +22,11 @@ from midwatch.adapters.webhook import channel as webhook
 from midwatch.bootstrap import Resources
 from midwatch.bootstrap.chat import open_chat
 from midwatch.domain.errors import NotFound, Permanent, Transient
+from midwatch.domain.rota import deliver
 from midwatch.services.answering import ApprovalAnswers
 from midwatch.services.chat.desk import CONSOLE
 from midwatch.services.messaging import Channel, Incoming, KnownPeople
-from midwatch.services.notification import ConsoleChannel, Notification, asked_for
+from midwatch.services.notification import ConsoleChannel, Heard, Notification, asked_for
 from midwatch.services.pacing import Pace, Rate
 from midwatch.services.reception import Door, Reception, Tell
 from midwatch.services.replying import Replying
@@ -121,6 +123,7 @@ async def _slack(resources: Resources, bells: Bells, heard: Wake) -> AsyncIterat
             pace=pace,
             gap=_GAP,
             wanted=asked_for(slack.NAME),
+            heard=_routed(resources, slack.NAME),
             aspect=compact,
         )
         details = Notification(
@@ -159,7 +162,14 @@ async def _telegram(resources: Resources, bells: Bells, heard: Wake) -> AsyncIte
         channel = telegram.TelegramChannel(bot, settings.telegram_chat, console_url=settings.public_url)
         pace = Pace(telegram.rates(settings.telegram_chat), started=clock.now())
         cards = Notification(
-            stores.journal, stores.cards, channel, clock, pace=pace, gap=_GAP, wanted=asked_for(telegram.NAME)
+            stores.journal,
+            stores.cards,
+            channel,
+            clock,
+            pace=pace,
+            gap=_GAP,
+            wanted=asked_for(telegram.NAME),
+            heard=_routed(resources, telegram.NAME),
         )
         reception = _reception(resources, bells, heard, channel.whisper, _STORED_S)
         patient = incoming_of(resources, bells, _JUDGED_S)
@@ -218,6 +228,12 @@ _CHANNELS: dict[str, Callable[[Resources, Bells, Wake], AbstractAsyncContextMana
     "telegram": _telegram,
     "webhook": _webhook,
 }
+
+
+def _routed(resources: Resources, channel: str) -> Heard:
+    """Routes and quiet hours of ``people.yaml``, as they are at each message."""
+    people = FilePeople(resources.settings.people_file)
+    return lambda incident, now: deliver(incident, channel, people.current(), now)
 
 
 def _reception(resources: Resources, bells: Bells, heard: Wake, tell: Tell, patience_s: float) -> Reception:

@@ -17,6 +17,8 @@ from midwatch.domain.cards import Card, card_digest, card_of
 from midwatch.domain.errors import NotFound, Permanent, Throttled, Transient
 from midwatch.domain.ids import IncidentId
 from midwatch.domain.incidents import Incident, State
+from midwatch.domain.reasons import Reason
+from midwatch.domain.rota import Delivery, How
 from midwatch.services.pacing import Pace, unlimited
 from midwatch.services.ports import CardBox, CardRow, Journal
 from midwatch.services.runtime import Clock
@@ -59,11 +61,18 @@ Aspect = Callable[[Card], Card | None]
 """What of a card an outlet shows; ``None``: nothing yet."""
 Wanted = Callable[[Incident], bool]
 """Whether a channel is to show an incident at all."""
+Heard = Callable[[Incident, datetime], Delivery]
+"""How a channel is told of an incident that it does not show yet: now, later, or not."""
 
 
 def everything(card: Card) -> Card | None:
     """The card as it is."""
     return card
+
+
+def at_once(_: Incident, __: datetime) -> Delivery:
+    """Told now."""
+    return Delivery(How.NOW, Reason.NO_ROUTE)
 
 
 def asked_for(channel: str) -> Wanted:
@@ -100,12 +109,13 @@ class Notification:
         pace: Pace | None = None,
         gap: timedelta = timedelta(0),
         wanted: Wanted = lambda _: True,
+        heard: Heard = at_once,
         aspect: Aspect = everything,
         under: str = "",
     ) -> None:
         self._journal, self._cards, self._channel, self._clock = journal, cards, channel, clock
         self._pace = pace or unlimited(clock.now())
-        self._gap, self._wanted, self._aspect, self._under = gap, wanted, aspect, under
+        self._gap, self._wanted, self._heard, self._aspect, self._under = gap, wanted, heard, aspect, under
 
     async def drain(self, most: int | None = None) -> int:
         """Send every card that is behind, or ``most`` of them. Returns how many were posted or edited."""
@@ -129,6 +139,14 @@ class Notification:
 
     async def _send(self, row: CardRow) -> _Step:
         incident = await self._journal.read(row.incident)
+        if not row.ref and row.posting_at is None:
+            told = self._heard(incident, self._clock.now())
+            if told.until is not None:  # quiet hours, or the digest's time
+                await self._cards.put_off(row, until=told.until)
+                return _Step.SETTLED
+            if told.how is How.NOT:
+                await self._cards.seen(msgspec.structs.replace(row, seq=incident.seq))
+                return _Step.SETTLED
         row = msgspec.structs.replace(row, seq=incident.seq)
         card = self._aspect(card_of(incident)) if row.ref or self._wanted(incident) else None
         if card is None:

@@ -356,6 +356,10 @@ class CardBox(Protocol):
         """Wait until ``retry_at``; ``card.posting_at`` is kept as given."""
         ...
 
+    async def put_off(self, card: CardRow, *, until: datetime) -> None:
+        """Hold a card back, which is no failure. A question to people ends the wait at once."""
+        ...
+
     async def get(self, incident_id: IncidentId, channel: str) -> CardRow | None: ...
 
     async def find(self, channel: str, ref: str) -> CardRow | None:

@@ -45,6 +45,7 @@ async def _edge() -> AsyncIterator[Edge]:
         clicks=store.clicks,
         silences=store.silences,
         pauses=store.pauses,
+        shadows=store.shadows,
         heartbeats=store.heartbeats,
         conversations=store.conversations,
         users=Users(store.users, clock, SystemIds(), SystemSecrets()),

@@ -75,6 +75,20 @@ async def test_what_has_nothing_to_show_is_not_due_and_keeps_its_time(store: Any
     assert (card.ref, card.seq) == ("", incident.seq)
 
 
+async def test_what_is_held_back_waits_for_its_time_or_for_a_question(store: AnyStore) -> None:
+    incident = await an_incident(store, A, 0)
+    (card,) = await store.cards.due("slack", now=NOON)
+    await store.cards.put_off(card, until=NOON + after(3600))
+    incident = await store.journal.append(incident, [report(), proposed()], at=NOON, by="test")
+    assert await store.cards.due("slack", now=NOON + after(3599)) == ()
+    (later,) = await store.cards.due("slack", now=NOON + after(3600))
+    assert later.attempts == 0, "it is no failure"
+    incident = await store.journal.append(incident, [requested()], at=NOON, by="test")
+    assert [row.incident for row in await store.cards.due("slack", now=NOON)] == [A]
+    await store.cards.failed(later, error="away", retry_at=NOON + after(60))
+    assert await store.cards.due("slack", now=NOON) == (), "a failure waits, whatever is asked"
+
+
 async def test_a_card_is_found_by_what_the_channel_calls_it(store: AnyStore) -> None:
     incident = await an_incident(store, A, 0)
     shown = CardRow(incident=A, channel="slack", ref="ts-1", seq=incident.seq)

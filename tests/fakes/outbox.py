@@ -49,7 +49,8 @@ class MemoryCards:
         found = []
         for incident in self._tables.incidents.values():
             card = self._card(incident.id, channel)
-            behind = incident.seq > card.row.seq and (card.next_at is None or card.next_at <= now)
+            asked = card.row.attempts == 0 and incident.state is State.AWAITING_APPROVAL
+            behind = incident.seq > card.row.seq and (card.next_at is None or card.next_at <= now or asked)
             news = card.row.seq > 0 or incident.ended_at is None or incident.ended_at > now - STALE
             answered = card.row.shown == State.AWAITING_APPROVAL != incident.state
             rested = card.sent_at is None or card.sent_at <= now - gap or answered
@@ -80,6 +81,12 @@ class MemoryCards:
         known = self._card(card.incident, card.channel)
         row = msgspec.structs.replace(known.row, attempts=card.attempts + 1, posting_at=card.posting_at)
         self._tables.cards[(card.incident, card.channel)] = Card(row, retry_at, error, known.sent_at)
+
+    async def put_off(self, card: CardRow, *, until: datetime) -> None:
+        await self._tables.enter()
+        known = self._card(card.incident, card.channel)
+        row = msgspec.structs.replace(known.row, attempts=0)
+        self._tables.cards[(card.incident, card.channel)] = Card(row, until, "", known.sent_at)
 
     async def get(self, incident_id: IncidentId, channel: str) -> CardRow | None:
         await self._tables.enter()

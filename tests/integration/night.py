@@ -71,6 +71,7 @@ class Night:
             clicks=self.store.clicks,
             silences=self.store.silences,
             pauses=self.store.pauses,
+            shadows=self.store.shadows,
             heartbeats=self.store.heartbeats,
             conversations=self.store.conversations,
             users=Users(self.store.users, SystemClock(), SystemIds(), SystemSecrets()),

@@ -29,11 +29,14 @@ class PostgresCards:
         i, c = t.incidents.c, t.cards.c
         news: ColumnElement[bool] = or_(i.ended_at.is_(None), i.ended_at > now - STALE)
         answered = and_(c.shown == State.AWAITING_APPROVAL, i.state != State.AWAITING_APPROVAL)
+        asked = and_(
+            c.attempts == 0, i.state == State.AWAITING_APPROVAL
+        )  # held back on purpose, until people are asked
         behind = (
             select(i.id, i.updated_at, i.state, c.ref, c.seq, c.digest, c.attempts, c.posting_at, c.shown)
             .join_from(t.cards, t.incidents, c.incident_id == i.id)
             .where(c.channel == channel, c.wanted > c.seq)
-            .where(or_(c.next_at.is_(None), c.next_at <= now), or_(c.seq > 0, news))
+            .where(or_(c.next_at.is_(None), c.next_at <= now, asked), or_(c.seq > 0, news))
             .where(or_(c.sent_at.is_(None), c.sent_at <= now - gap, answered))
         )
         none, zero = literal("", Text), literal(0, Integer)
@@ -79,6 +82,9 @@ class PostgresCards:
     async def failed(self, card: CardRow, *, error: str, retry_at: datetime) -> None:
         failure = {"attempts": card.attempts + 1, "error": t.plain(error), "next_at": retry_at}
         await self._write(card, {**failure, "posting_at": card.posting_at})
+
+    async def put_off(self, card: CardRow, *, until: datetime) -> None:
+        await self._write(card, {"attempts": 0, "next_at": until})
 
     async def get(self, incident_id: IncidentId, channel: str) -> CardRow | None:
         c = t.cards.c
