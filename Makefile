@@ -36,26 +36,26 @@ types: install ## mypy --strict over the three packages
 	$(BIN)/mypy --strict -p midwatch -p actors -p serve
 
 unit: install ## milliseconds each, no process but this one
-	$(PYTEST) -q tests/unit --timeout=20
+	$(PYTEST) -q tests/unit --timeout=30
 
 catalog: install ## rules and playbooks: schema, cross-references, the examples they carry
 	$(BIN)/midwatch rules check
 	$(BIN)/midwatch playbooks check
 
 contract: install ## the same suite over the in-memory twins and the real stores
-	$(PYTEST) -q tests/contract --timeout=30
+	$(PYTEST) -q tests/contract --timeout=60
 
 integration: install ## adapters against local servers
-	$(PYTEST) -q tests/integration --timeout=60
+	$(PYTEST) -q tests/integration --timeout=120
 
 ray: install ## actors on a real local Ray
-	$(PYTEST) -q tests/ray --timeout=120
+	$(PYTEST) -q tests/ray --timeout=180
 
 e2e: install ## the whole line, alert to resolved
 	$(PYTEST) -q tests/e2e --timeout=300
 
 chaos-slice: install ## a seeded slice of the kill walk, and one of the storm
-	$(PYTEST) -q tests/chaos --timeout=180
+	$(PYTEST) -q tests/chaos --timeout=300
 
 chaos: install ## 300 incidents under 200 random kills and a misbehaving API server (long)
 	$(BIN)/python tests/chaos/storm.py --incidents 300 --kills 200
