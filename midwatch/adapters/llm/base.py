@@ -1,25 +1,57 @@
-"""What both adapters share: the record, the switches, and patience."""
+"""What both adapters share: the record, the switches, one streamed call with its errors, and patience."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable
-from typing import TypeVar
+from contextlib import aclosing
+from typing import Any, Generic, Protocol, TypeVar
 
 import httpx2
+import msgspec
 
 from midwatch.adapters.llm import errors
+from midwatch.adapters.llm.naming import ToolNames, tool_names
+from midwatch.adapters.llm.stream import events
+from midwatch.adapters.llm.transport import open_client
 from midwatch.domain.dialogue import ModelRequest, ModelTier, Turn, UserTurn
 from midwatch.domain.providers import BASE_URLS, Provider, habits
 from midwatch.services.model_ports import OnText
 from midwatch.services.models.ports import Said
 
 T = TypeVar("T")
+E = TypeVar("E")
+"""One event of a vendor's stream."""
+Json = dict[str, object]
 
 _CHARACTERS = 4
 """Of a token, about; only for the question whether a request fits a provider at all."""
 
 
-class BaseProvider:
-    """A configured provider. ``key`` is the secret itself and never leaves this object but to the vendor."""
+class Reading(Protocol):
+    """An answer as it comes in, in one vendor's form."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the vendor said that this was all."""
+        ...
+
+    def said(self) -> Said:
+        """What was said, once it has ended."""
+        ...
+
+
+R = TypeVar("R", bound=Reading)
+
+
+class BaseProvider(ABC, Generic[E, R]):
+    """A configured provider. ``key`` is the secret itself and never leaves this object but to the vendor.
+
+    A vendor's adapter says how its SDK is loaded and opened, what is sent, and what each event of the stream means.
+    """
+
+    path: str
+    """Below ``base_url``."""
+    decoder: msgspec.json.Decoder[E]
 
     def __init__(
         self,
@@ -34,6 +66,7 @@ class BaseProvider:
         self._name, self.record, self.key, self.transport = name, record, key, transport
         self.switches = habits(record)
         self.base_url = base_url or record.base_url or BASE_URLS.get(record.kind, "")
+        self._client: Any = None
 
     @property
     def name(self) -> str:
@@ -65,11 +98,64 @@ class BaseProvider:
 
     async def ask(self, request: ModelRequest, on_text: OnText | None) -> Said:
         """See the port."""
-        raise NotImplementedError
+        sdk = await asyncio.to_thread(self.load)
+        client = self._open(sdk)
+        names = tool_names(request)
+        body = {**self.body(request, names), "stream": True}
+        reading = self.reading(request, names)
+        try:
+            async with asyncio.timeout(self.record.total_s):
+                posting = client.post(self.path, body=body, cast_to=httpx2.Response, stream=True)
+                async with aclosing(await self.in_time(posting)) as response:
+                    async for event in events(response, self.decoder, self.name, self.record.idle_s):
+                        self.take(reading, event, on_text)
+        except TimeoutError as error:
+            raise errors.silent(self.name, self.record.total_s) from error
+        except sdk.APIStatusError as error:
+            raise errors.by_status(self.name, error, error.response.headers, self.key) from error
+        except (sdk.APIConnectionError, httpx2.HTTPError) as error:
+            raise errors.unreachable(self.name, error) from error
+        if not reading.ended:
+            raise errors.broken_off(self.name)
+        return reading.said()
 
     async def close(self) -> None:
         """Close the connections."""
-        raise NotImplementedError
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    def _open(self, sdk: Any) -> Any:
+        if self._client is None:
+            self._client = self.client(
+                sdk,
+                api_key=self.key or "none",
+                base_url=self.base_url,
+                max_retries=0,
+                timeout=self.record.total_s,
+                http_client=open_client(self.base_url, total_s=self.record.total_s, transport=self.transport),
+            )
+        return self._client
+
+    @abstractmethod
+    def load(self) -> Any:
+        """The SDK; slow to import, hence at first use and in a thread."""
+
+    @abstractmethod
+    def client(self, sdk: Any, **options: Any) -> Any:
+        """The SDK's client."""
+
+    @abstractmethod
+    def body(self, request: ModelRequest, names: ToolNames) -> Json:
+        """What is sent, streaming aside."""
+
+    @abstractmethod
+    def reading(self, request: ModelRequest, names: ToolNames) -> R:
+        """An answer of which nothing has come yet."""
+
+    @abstractmethod
+    def take(self, reading: R, event: E, on_text: OnText | None) -> None:
+        """Add one event of the stream to the answer; ``on_text`` hears each piece of text."""
 
     async def in_time(self, waiting: Awaitable[T]) -> T:
         """What is waited for, or ``Transient`` after ``idle_s`` of silence."""
