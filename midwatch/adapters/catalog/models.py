@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from midwatch.adapters.catalog.newest import Newest
 from midwatch.adapters.catalog.yaml_source import Faults, Source
 from midwatch.domain.providers import Registry, faults
 
@@ -15,30 +16,8 @@ def load_models(path: Path) -> Registry:
     return registry
 
 
-class FileModels:
-    """The registry in force: the newest one that loads. A bad edit leaves the old one in force and sets ``fault``."""
+class FileModels(Newest[Registry]):
+    """The registry in force. See :class:`Newest`."""
 
     def __init__(self, path: Path) -> None:
-        """Load at once. Raises :class:`Faults` when the first one is bad."""
-        self._path = path
-        self._stamp = self._stamped()
-        self._registry = load_models(path)
-        self.fault = ""
-
-    def current(self) -> Registry:
-        """The newest good registry; the same object until it changes."""
-        stamp = self._stamped()
-        if stamp != self._stamp:
-            self._stamp = stamp
-            try:
-                self._registry, self.fault = load_models(self._path), ""
-            except Faults as error:
-                self.fault = str(error)
-        return self._registry
-
-    def _stamped(self) -> tuple[int, int]:
-        try:
-            stat = self._path.stat()
-        except OSError:
-            return (0, 0)  # told by load_models, with the path
-        return stat.st_mtime_ns, stat.st_size
+        super().__init__(path, load_models)

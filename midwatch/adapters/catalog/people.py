@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from midwatch.adapters.catalog.newest import Newest
 from midwatch.adapters.catalog.yaml_source import Faults, Source
 from midwatch.domain.rota import People, faults
 
@@ -17,29 +18,8 @@ def load_people(path: Path) -> People:
     return people
 
 
-class FilePeople:
-    """Those in force: the newest file that loads. A bad edit leaves the old one in force and sets ``fault``."""
+class FilePeople(Newest[People]):
+    """Those in force. See :class:`Newest`."""
 
     def __init__(self, path: Path) -> None:
-        """Load at once. Raises :class:`Faults` when the first one is bad."""
-        self._path, self.fault = path, ""
-        self._stamp = self._stamped()
-        self._people = load_people(path)
-
-    def current(self) -> People:
-        """The newest good one."""
-        stamp = self._stamped()
-        if stamp != self._stamp:
-            self._stamp = stamp
-            try:
-                self._people, self.fault = load_people(self._path), ""
-            except Faults as error:
-                self.fault = str(error)
-        return self._people
-
-    def _stamped(self) -> tuple[int, int]:
-        try:
-            stat = self._path.stat()
-        except FileNotFoundError:
-            return (0, 0)
-        return stat.st_mtime_ns, stat.st_size
+        super().__init__(path, load_people)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from midwatch.adapters.catalog.newest import Newest
 from midwatch.adapters.catalog.yaml_source import Faults, Source, yaml_files
 from midwatch.domain.checks import Scene, Standing, evaluate
 from midwatch.domain.compiling import compile_plan
@@ -128,15 +129,11 @@ def _planned(playbook: Playbook, example: Example) -> Plan:
     return plan
 
 
-class FolderPlaybooks:
-    """The playbooks of a folder, read again when a file changes; a set that does not load leaves the old in force."""
+class FolderPlaybooks(Newest[Playbooks]):
+    """The playbooks of a folder in force. See :class:`Newest`."""
 
     def __init__(self, folder: Path) -> None:
-        """Load at once. Raises :class:`Faults` when the first set is bad."""
-        self._folder = folder
-        self._stamp = self._stamped()
-        self._playbooks = load_playbooks(folder)
-        self.fault = ""
+        super().__init__(folder, load_playbooks)
 
     def get(self, playbook_id: str) -> Playbook | None:
         """The playbook of this id, in the newest good set."""
@@ -150,18 +147,3 @@ class FolderPlaybooks:
     def all(self) -> tuple[Playbook, ...]:
         """Every playbook in force."""
         return self.current().all
-
-    def current(self) -> Playbooks:
-        """The newest good set. After a bad edit ``fault`` says what is wrong."""
-        stamp = self._stamped()
-        if stamp != self._stamp:
-            self._stamp = stamp
-            try:
-                self._playbooks, self.fault = load_playbooks(self._folder), ""
-            except Faults as error:
-                self.fault = str(error)
-        return self._playbooks
-
-    def _stamped(self) -> tuple[tuple[str, int, int], ...]:
-        stats = ((path.name, path.stat()) for path in yaml_files(self._folder))
-        return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)

@@ -2,12 +2,14 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from midwatch.adapters.catalog.newest import Newest
 from midwatch.adapters.catalog.yaml_source import Faults, Source, yaml_files
 from midwatch.domain.conditions import CATALOGUE
 from midwatch.domain.ids import SignalId
@@ -236,27 +238,8 @@ def duration(text: str) -> timedelta:
     return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
 
 
-class FolderRules:
-    """The rules of a folder, read again when a file changes; a set that does not load leaves the old one in force."""
+class FolderRules(Newest[RuleSet]):
+    """The rules of a folder in force. See :class:`Newest`."""
 
     def __init__(self, folder: Path, *, playbooks: frozenset[str] | None = None) -> None:
-        """Load at once. Raises :class:`Faults` when the first set is bad."""
-        self._folder, self._playbooks = folder, playbooks
-        self._stamp = self._stamped()
-        self._rules = load_rules(folder, playbooks=playbooks)
-        self.fault = ""
-
-    def current(self) -> RuleSet:
-        """The newest good set. After a bad edit ``fault`` says what is wrong."""
-        stamp = self._stamped()
-        if stamp != self._stamp:
-            self._stamp = stamp
-            try:
-                self._rules, self.fault = load_rules(self._folder, playbooks=self._playbooks), ""
-            except Faults as error:
-                self.fault = str(error)
-        return self._rules
-
-    def _stamped(self) -> tuple[tuple[str, int, int], ...]:
-        stats = ((path.name, path.stat()) for path in yaml_files(self._folder))
-        return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
+        super().__init__(folder, partial(load_rules, playbooks=playbooks))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from midwatch.adapters.catalog.newest import Stamp, stamp
 from midwatch.adapters.catalog.yaml_source import Faults, Source
 from midwatch.domain.conditions import CATALOGUE
 from midwatch.domain.runbooks import LABELS, RunbookPage, unfit
@@ -90,23 +91,15 @@ class FolderRunbooks:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._stamp: tuple[tuple[str, int, int], ...] | None = None
+        self._stamp: Stamp | None = None
         self._pages: tuple[RunbookPage, ...] = ()
 
     def pages(self) -> tuple[RunbookPage, ...]:
         """All runbooks; none where the folder cannot be read."""
-        stamp = self._look()
-        if stamp != self._stamp:
-            self._stamp = stamp
+        if (now := stamp(self._folder, "*.md")) != self._stamp:
+            self._stamp = now
             try:
                 self._pages = load_runbooks(self._folder)
             except Faults as error:
                 log.error("the runbooks are not in force: %s", error)
         return self._pages
-
-    def _look(self) -> tuple[tuple[str, int, int], ...]:
-        try:
-            found = ((path.name, path.stat()) for path in sorted(self._folder.glob("*.md")))
-            return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in found)
-        except OSError:
-            return ()

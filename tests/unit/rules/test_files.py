@@ -92,3 +92,14 @@ def test_durations(text, seconds):
 def test_what_is_no_duration(text):
     with pytest.raises(ValueError, match="no duration"):
         duration(text)
+
+
+def test_a_folder_that_goes_away_leaves_the_old_rules_in_force(tmp_path):
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    write(folder, GOOD)
+    rules = FolderRules(folder)
+    (folder / "a.yaml").unlink()
+    folder.rmdir()
+    assert [rule.id for rule in rules.current().rules] == ["crash"]
+    assert "no such folder" in rules.fault
