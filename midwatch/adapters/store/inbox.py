@@ -4,18 +4,22 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
+import asyncpg
 import msgspec
 from sqlalchemy import Row, exists, func, select
 
 from midwatch.adapters.store import tables as t
 from midwatch.adapters.store.database import Database
-from midwatch.domain.errors import NotFound
+from midwatch.domain.errors import NotFound, Transient
 from midwatch.domain.ids import IncidentId, SignalId
 from midwatch.domain.reasons import Reason
 from midwatch.domain.signals import Signal, SignalStatus
 from midwatch.services.ports import Deferral, PendingSignal, Receipt, SignalRow
 
 _signal = msgspec.json.Decoder(Signal)
+
+_RACES = 10
+_RETRY_S = 0.5
 
 # One array a column: the statement's text, hence its plan, is the same for any number of signals. Rows are locked in
 # the order of their delivery, here and in _SETTLE: who touches the same signals waits, but never in a ring.
@@ -83,8 +87,7 @@ class PostgresInbox:
             first.setdefault(delivery, place)
             repeats[delivery] = repeats.get(delivery, -1) + 1
         fresh = [signals[place] for place in first.values()]
-        rows = await self._database.fetch(
-            _PUT,
+        rows = await self._put(
             [signal.id for signal in fresh],
             list(first),
             [t.digest(signal.episode) for signal in fresh],
@@ -103,6 +106,18 @@ class PostgresInbox:
             Receipt(kept[delivery][0], first[delivery] == place and kept[delivery][1] == repeats[delivery])
             for place, delivery in enumerate(deliveries)
         )
+
+    async def _put(self, *columns: Sequence[object]) -> list[asyncpg.Record]:
+        """ON CONFLICT takes care of one delivery under two ids; that of the very same id can still race.
+
+        Who is told that the id is taken finds the other's row the next time.
+        """
+        for _ in range(_RACES):
+            try:
+                return await self._database.fetch(_PUT, *columns)
+            except asyncpg.UniqueViolationError:
+                continue
+        raise Transient(f"the same alerts were being stored {_RACES} times over", _RETRY_S)
 
     async def pending(self, *, now: datetime, limit: int = 500) -> tuple[PendingSignal, ...]:
         rows = await self._database.fetch(_PENDING, now, limit)
