@@ -143,10 +143,15 @@ async def authorised(request: Request, edge: Annotated[Edge, Depends(edge_of)]) 
 
 def check_csrf(request: Request, caller: Caller, given: str) -> None:
     """Raises ``Forbidden`` unless the request was made by a page of this session."""
-    origin = request.headers.get("origin", "")
-    foreign = bool(origin) and urlsplit(origin).netloc != request.headers.get("host", "")
+    foreign = "origin" in request.headers and not from_our_pages(request)
     if foreign or not same(given, caller.csrf):
         raise Forbidden("this form is not of the present session: reload the page and try again")
+
+
+def from_our_pages(connection: HTTPConnection) -> bool:
+    """Whether a browser says that a page of this very host asks."""
+    host = connection.headers.get("host", "")
+    return bool(host) and urlsplit(connection.headers.get("origin", "")).netloc == host
 
 
 TheCaller = Annotated[Caller, Depends(authorised)]

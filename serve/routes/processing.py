@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
-from urllib.parse import urlsplit
 
 import msgspec
 from fastapi import APIRouter, Depends, Response, WebSocket, WebSocketDisconnect
@@ -12,7 +11,7 @@ from midwatch.domain.errors import NotFound
 from serve.dependencies import Edge, TheEdge
 from serve.processing import Told, follow, look
 from serve.schemas.plain import json_response, plain
-from serve.security import authorised, caller_of, within_rate
+from serve.security import authorised, caller_of, from_our_pages, within_rate
 from serve.timeline import moment_of
 
 router = APIRouter()
@@ -49,10 +48,7 @@ async def follow_alert(socket: WebSocket, alert_id: str) -> None:
 async def _may(socket: WebSocket, edge: Edge) -> bool:
     """A known caller; a browser's cookie counts only from our own pages, or any site could listen in."""
     caller = await caller_of(socket, edge)
-    if caller is None:
-        return False
-    origin = socket.headers.get("origin", "")
-    return not caller.csrf or urlsplit(origin).netloc == socket.headers.get("host", "")
+    return caller is not None and (not caller.csrf or from_our_pages(socket))
 
 
 async def _first_of(*parts: Coroutine[object, object, None]) -> None:
