@@ -2,15 +2,12 @@
 
 from typing import Annotated
 
-from pydantic import AliasChoices, BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import NoDecode
 
+from midwatch.setting_names import also_plain
+
 CHANNELS = ("console", "slack", "telegram", "webhook")
-
-
-def _both(name: str) -> AliasChoices:
-    """With our prefix, and as the vendors' own tools call it."""
-    return AliasChoices(f"MIDWATCH_{name}", name)
 
 
 class ChannelSettings(BaseModel):
@@ -21,21 +18,21 @@ class ChannelSettings(BaseModel):
     channel that a token and a place (or an address) are set for."""
     public_url: str = ""
     """Where people reach the console; cards link to it. Empty: no link."""
-    slack_bot_token: SecretStr | None = Field(None, validation_alias=_both("SLACK_BOT_TOKEN"))
+    slack_bot_token: SecretStr | None = Field(None, validation_alias=also_plain("SLACK_BOT_TOKEN"))
     """``xoxb-…``, of the app that ``cluster_config/slack/manifest.yaml`` makes."""
-    slack_signing_secret: SecretStr | None = Field(None, validation_alias=_both("SLACK_SIGNING_SECRET"))
+    slack_signing_secret: SecretStr | None = Field(None, validation_alias=also_plain("SLACK_SIGNING_SECRET"))
     """Proves requests to ``/api/webhook/slack``; unset: that address takes none."""
-    slack_app_token: SecretStr | None = Field(None, validation_alias=_both("SLACK_APP_TOKEN"))
+    slack_app_token: SecretStr | None = Field(None, validation_alias=also_plain("SLACK_APP_TOKEN"))
     """``xapp-…``; set: requests are fetched by Socket Mode, and nobody need reach this machine."""
     slack_channel: str = Field("", pattern=r"^([CGD][A-Z0-9]{2,})?$")
     """Id of the channel that cards go to (``C0123ABCD``), the one place beside a direct message where answers count."""
     slack_api_url: str = "https://slack.com/api/"
     """The Web API; another one for GovSlack."""
-    telegram_bot_token: SecretStr | None = Field(None, validation_alias=_both("TELEGRAM_BOT_TOKEN"))
+    telegram_bot_token: SecretStr | None = Field(None, validation_alias=also_plain("TELEGRAM_BOT_TOKEN"))
     """``123456:ABC…``, as BotFather gives it."""
     telegram_chat: str = Field("", pattern=r"^(-?\d+)?$")
     """Id of the chat that cards go to; a group's begins with a minus sign."""
-    telegram_secret: SecretStr | None = Field(None, validation_alias=_both("TELEGRAM_SECRET"))
+    telegram_secret: SecretStr | None = Field(None, validation_alias=also_plain("TELEGRAM_SECRET"))
     """Proves updates to ``/api/webhook/telegram`` (letters, digits, ``_`` and ``-``); needed with the address below."""
     telegram_webhook_url: str = ""
     """Where Telegram reaches ``/api/webhook/telegram`` (https); empty: updates are fetched by long polling."""

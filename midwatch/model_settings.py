@@ -2,14 +2,10 @@
 
 from enum import StrEnum
 
-from pydantic import AliasChoices, BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
 from midwatch.domain.budgets import Budget
-
-
-def _both(name: str) -> AliasChoices:
-    """With our prefix, and as the vendors' own tools call it."""
-    return AliasChoices(f"MIDWATCH_{name}", name)
+from midwatch.setting_names import also_plain
 
 
 class Environment(StrEnum):
@@ -26,25 +22,25 @@ class ModelSettings(BaseModel):
     environment: Environment = Environment.LAB
     """``lab``: ``DEFAULT_LLM_PROVIDER`` and the names of models below win over the file; ``nonprod`` and ``prod``:
     the file alone says who is asked."""
-    default_llm_provider: str = Field("", validation_alias=_both("DEFAULT_LLM_PROVIDER"))
+    default_llm_provider: str = Field("", validation_alias=also_plain("DEFAULT_LLM_PROVIDER"))
     """The provider asked first, by its name in the file; it is then enabled whatever the file says."""
     llm_model: str = ""
     """The default provider's large model, in place of the file's."""
     llm_small_model: str = ""
     """The default provider's small model, in place of the file's."""
-    anthropic_api_key: SecretStr | None = Field(None, validation_alias=_both("ANTHROPIC_API_KEY"))
-    anthropic_base_url: str = Field("", validation_alias=_both("ANTHROPIC_BASE_URL"))
-    openai_api_key: SecretStr | None = Field(None, validation_alias=_both("OPENAI_API_KEY"))
-    openai_base_url: str = Field("", validation_alias=_both("OPENAI_BASE_URL"))
-    gemini_api_key: SecretStr | None = Field(None, validation_alias=_both("GEMINI_API_KEY"))
-    xai_api_key: SecretStr | None = Field(None, validation_alias=_both("XAI_API_KEY"))
-    hf_token: SecretStr | None = Field(None, validation_alias=_both("HF_TOKEN"))
-    github_token: SecretStr | None = Field(None, validation_alias=_both("GITHUB_TOKEN"))
-    azure_openai_api_key: SecretStr | None = Field(None, validation_alias=_both("AZURE_OPENAI_API_KEY"))
-    azure_openai_endpoint: str = Field("", validation_alias=_both("AZURE_OPENAI_ENDPOINT"))
+    anthropic_api_key: SecretStr | None = Field(None, validation_alias=also_plain("ANTHROPIC_API_KEY"))
+    anthropic_base_url: str = Field("", validation_alias=also_plain("ANTHROPIC_BASE_URL"))
+    openai_api_key: SecretStr | None = Field(None, validation_alias=also_plain("OPENAI_API_KEY"))
+    openai_base_url: str = Field("", validation_alias=also_plain("OPENAI_BASE_URL"))
+    gemini_api_key: SecretStr | None = Field(None, validation_alias=also_plain("GEMINI_API_KEY"))
+    xai_api_key: SecretStr | None = Field(None, validation_alias=also_plain("XAI_API_KEY"))
+    hf_token: SecretStr | None = Field(None, validation_alias=also_plain("HF_TOKEN"))
+    github_token: SecretStr | None = Field(None, validation_alias=also_plain("GITHUB_TOKEN"))
+    azure_openai_api_key: SecretStr | None = Field(None, validation_alias=also_plain("AZURE_OPENAI_API_KEY"))
+    azure_openai_endpoint: str = Field("", validation_alias=also_plain("AZURE_OPENAI_ENDPOINT"))
     """``https://RESOURCE.openai.azure.com``; the models are the names of your deployments."""
-    azure_openai_deployment: str = Field("", validation_alias=_both("AZURE_OPENAI_DEPLOYMENT"))
-    ollama_base_url: str = Field("", validation_alias=_both("OLLAMA_BASE_URL"))
+    azure_openai_deployment: str = Field("", validation_alias=also_plain("AZURE_OPENAI_DEPLOYMENT"))
+    ollama_base_url: str = Field("", validation_alias=also_plain("OLLAMA_BASE_URL"))
     """``http://127.0.0.1:11434``; unset: Ollama is not asked."""
 
     incident_budget_s: float = Field(600.0, ge=0)

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from midwatch.channel_settings import ChannelSettings
 from midwatch.domain.errors import Invalid
 from midwatch.domain.refs import Severity
 from midwatch.model_settings import ModelSettings
+from midwatch.setting_names import PREFIX, with_prefix
 
-PREFIX = "MIDWATCH_"
 _LISTS = ("watch_namespaces", "channels", "webhook_urls", "contexts", "cluster_aliases")
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,10 +29,6 @@ ROOT = Path(__file__).resolve().parent.parent
 def _default_state_dir() -> Path:
     base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(base) / "midwatch"
-
-
-def _aliases(name: str, *older: str) -> AliasChoices:
-    return AliasChoices(f"{PREFIX}{name}", *older)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +55,9 @@ class Settings(ModelSettings, ChannelSettings, BaseSettings):
     people_file: Path = ROOT / "cluster_config" / "people.yaml"
     """On-call rota, teams, routes and quiet hours."""
 
-    database_url: SecretStr | None = Field(None, validation_alias=_aliases("DATABASE_URL"))
+    database_url: SecretStr | None = Field(None, validation_alias=with_prefix("DATABASE_URL"))
     """``postgresql://…``; unset: an embedded PostgreSQL 16 in the state directory."""
-    redis_url: SecretStr | None = Field(None, validation_alias=_aliases("REDIS_URL"))
+    redis_url: SecretStr | None = Field(None, validation_alias=with_prefix("REDIS_URL"))
     """``redis://…``, ``rediss://…`` or ``unix://…``; unset: an embedded Valkey."""
     database_pool: int = Field(4, ge=1, le=100)
     """Connections per process."""
@@ -72,7 +68,7 @@ class Settings(ModelSettings, ChannelSettings, BaseSettings):
     ray_address: str = ""
     """Join this Ray cluster (``host:port``); empty: start one on loopback for this machine."""
     ray_auth_token_path: Path | None = Field(
-        None, validation_alias=_aliases("RAY_AUTH_TOKEN_PATH", "RAY_AUTH_TOKEN_PATH")
+        None, validation_alias=with_prefix("RAY_AUTH_TOKEN_PATH", "RAY_AUTH_TOKEN_PATH")
     )
     """File with the token of the Ray cluster that is joined; unset: one of our own in the state directory."""
     dashboard_port: int = Field(8265, ge=1, le=65535)
@@ -109,7 +105,7 @@ class Settings(ModelSettings, ChannelSettings, BaseSettings):
     """Hosts besides GitHub whose runbooks may be fetched where an alert names them: https, public addresses only."""
     runbook_repos: Annotated[tuple[str, ...], NoDecode] = ()
     """``owner/repo`` or ``owner/*`` that runbooks may come from; empty: any repository that can be read."""
-    github_token: SecretStr | None = Field(None, validation_alias=_aliases("GITHUB_TOKEN", "GITHUB_TOKEN"))
+    github_token: SecretStr | None = Field(None, validation_alias=with_prefix("GITHUB_TOKEN", "GITHUB_TOKEN"))
     """Opens private repositories with runbooks; reading contents is the only right it needs."""
     github_url: str = "https://github.com"
     """Another one is a GitHub Enterprise Server; it may have a private address."""
@@ -156,10 +152,10 @@ class Settings(ModelSettings, ChannelSettings, BaseSettings):
     resync_s: float = Field(30.0, gt=0)
 
     approval_timeout_s: float = Field(
-        300.0, gt=0, validation_alias=_aliases("APPROVAL_TIMEOUT_S", "APPROVAL_TIMEOUT_SECONDS")
+        300.0, gt=0, validation_alias=with_prefix("APPROVAL_TIMEOUT_S", "APPROVAL_TIMEOUT_SECONDS")
     )
     rate_limit_per_minute: int = Field(
-        60, ge=1, validation_alias=_aliases("RATE_LIMIT_PER_MINUTE", "RATE_LIMIT_PER_MINUTE")
+        60, ge=1, validation_alias=with_prefix("RATE_LIMIT_PER_MINUTE", "RATE_LIMIT_PER_MINUTE")
     )
     chat_session_s: float = Field(300.0, gt=0)
     """How long a chat is remembered as one after its last message; then the next message begins anew."""
@@ -171,7 +167,7 @@ class Settings(ModelSettings, ChannelSettings, BaseSettings):
     """Servers of ``.mcp-config.json``, separated by commas, whose tools answer ``scan ports of HOST`` in the chat."""
     chat_grace_s: float = Field(30.0, ge=0)
     """Added to it, for who is writing just then."""
-    log_level: str = Field("INFO", validation_alias=_aliases("LOG_LEVEL", "LOG_LEVEL"))
+    log_level: str = Field("INFO", validation_alias=with_prefix("LOG_LEVEL", "LOG_LEVEL"))
     sweep_s: float = Field(2.0, gt=0)
     """How often every actor looks for what a lost wake-up left behind."""
     claim_ttl_s: float = Field(6.0, gt=0)

@@ -7,7 +7,8 @@ from rich.table import Table
 from typer import Exit
 
 from midwatch.domain.errors import Invalid
-from midwatch.settings import PREFIX, Settings, load_settings
+from midwatch.setting_names import PREFIX
+from midwatch.settings import Settings, load_settings
 
 out = Console()
 

@@ -1,4 +1,4 @@
-"""The executor's and the models' side of our Kubernetes MCP server."""
+"""The executor's side of our Kubernetes MCP server, and how to start that for anybody."""
 
 import os.path
 import sys
@@ -70,25 +70,3 @@ class KubernetesTools:
             return msgspec.json.decode(answer.text, type=Outcome)
         except msgspec.DecodeError as error:
             raise Transient(f"{call.action} answered something else than an outcome: {answer.text[:200]}") from error
-
-
-class EvidenceTools:
-    """Reading tools by name, for models and chat, over the read-only server."""
-
-    def __init__(self, connection: McpConnection) -> None:
-        self._connection = connection
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The tools on offer now: those that say they only read; none while the server is away."""
-        if not self._connection.connected:
-            return ()
-        tools = self._connection.tools.values()
-        return tuple(sorted(tool.name for tool in tools if tool.annotations and tool.annotations.read_only_hint))
-
-    async def read(self, tool: str, arguments: Mapping[str, str | int | bool]) -> tuple[str, bool]:
-        """The tool's text and whether it succeeded. ``Transient`` when the server is away."""
-        if tool not in self.names:
-            return f"there is no reading tool {tool!r}", False
-        answer = await self._connection.call(tool, arguments)
-        return answer.text, answer.ok

@@ -15,8 +15,6 @@ from midwatch.domain.incidents import Incident, State, evolve
 from midwatch.domain.silences import Silence
 from midwatch.services.ports import IncidentSummary
 
-FINAL = tuple(state.value for state in State if state.final)
-
 STALE = timedelta(days=1)
 """An incident that ended so long before a channel ever showed it is not news there: a channel that is switched on
 later does not begin by posting the whole past."""

@@ -8,9 +8,8 @@ from midwatch.domain.card_words import Words, words_of
 from midwatch.domain.cards import Card
 from midwatch.domain.texts import clean, cut
 
-MESSAGE: Final = 4096
-"""UTF-16 units that Telegram takes in a message, after entities are parsed."""
 _ROOM: Final = 4000
+"""Telegram takes 4,096 UTF-16 units in a message, after entities are parsed."""
 
 Keyboard = tuple[tuple[str, str], ...]
 """Buttons in a row: label and callback data."""

@@ -111,17 +111,7 @@ class ClusterReader:
     def _row(self, item: Json) -> str:
         meta = item["metadata"]
         place = f"{meta['namespace']}/" if meta.get("namespace") else ""
-        return f"{place}{meta['name']}  {_state(item)}  {self._age(meta)}"
-
-    def _age(self, meta: Json) -> str:
-        age = age_of(meta, self._clock.now())
-        if age is None:
-            return ""
-        seconds = int(age.total_seconds())
-        for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-            if seconds >= size:
-                return f"{seconds // size}{unit}"
-        return f"{seconds}s"
+        return f"{place}{meta['name']}  {_state(item)}  {in_short(age_of(meta, self._clock.now()))}"
 
 
 def age_of(meta: Json, now: datetime) -> timedelta | None:
@@ -129,6 +119,17 @@ def age_of(meta: Json, now: datetime) -> timedelta | None:
     if not meta.get("creationTimestamp"):
         return None
     return now - datetime.fromisoformat(str(meta["creationTimestamp"])).astimezone(UTC)
+
+
+def in_short(age: timedelta | None) -> str:
+    """``3d``, ``5h``, ``12m``, ``40s``; empty for an age that is not known."""
+    if age is None:
+        return ""
+    seconds = max(0, int(age.total_seconds()))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
 
 
 def cut(text: str, *, keep_end: bool = False) -> str:

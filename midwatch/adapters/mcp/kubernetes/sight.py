@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from midwatch.adapters.mcp.kubernetes.api import Json, Kube
 from midwatch.adapters.mcp.kubernetes.observe import pod_seen
-from midwatch.adapters.mcp.kubernetes.read import ClusterReader, age_of
+from midwatch.adapters.mcp.kubernetes.read import ClusterReader, age_of, in_short
 from midwatch.services.chat.sight import PodLine
 from midwatch.services.runtime import Clock
 
@@ -64,16 +64,6 @@ class ClusterSight:
             state=state,
             ready=seen.ready or done,
             restarts=seen.restarts,
-            age=_in_short(age),
+            age=in_short(age),
             bad=bad,
         )
-
-
-def _in_short(age: timedelta | None) -> str:
-    if age is None:
-        return ""
-    seconds = int(age.total_seconds())
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= size:
-            return f"{seconds // size}{unit}"
-    return f"{max(0, seconds)}s"
