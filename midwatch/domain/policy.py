@@ -128,6 +128,8 @@ def faults(policy: Policy) -> Iterator[tuple[str, str]]:
         hidden = [name for name in ceiling.namespaces if any(fnmatchcase(name, pattern) for pattern in patterns)]
         if hidden:
             yield f"$.ceilings[{number}]", f"{', '.join(hidden)} is taken by an earlier ceiling already"
+        if moot := [name for name in ceiling.namespaces if name and _fits(name, policy.protected_namespaces)]:
+            yield f"$.ceilings[{number}].namespaces", f"{', '.join(moot)} is protected: no ceiling counts there"
         for name in ceiling.environments:
             if name not in policy.environments:
                 known = ", ".join(policy.environments) or "none"

@@ -13,12 +13,14 @@ import asyncio
 import json
 import os
 import random
+import shutil
 import statistics
 import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,19 @@ _REJECTS = 0.05
 _JUMPS, _JUMP_S = 8, 30.0
 """Jumps of the cluster's clock: together less than the skew between two clocks that is put up with."""
 _AT_WORK = ("open", "investigating", "proposed", "awaiting_approval", "acting", "verifying")
+
+_LAST = """
+    SELECT seq, at::text, by, type, reason, left(data::text, 300) AS data
+      FROM incident_events WHERE incident_id = $1 ORDER BY seq DESC LIMIT 12
+"""
+_TO_DO = """
+    SELECT work, due_at::text, retry_at::text, claim_owner, claim_until::text, attempts, error, now()::text
+      FROM work WHERE incident_id = $1
+"""
+_FIRING = """
+    SELECT status, received_at::text, due_at::text, settled, outcome, identity
+      FROM signals WHERE incident_id = $1 OR NOT settled ORDER BY received_at DESC LIMIT 8
+"""
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -126,7 +141,7 @@ class Storm:
                 state = await self._incident(target)
             except (AssertionError, OSError, httpx2.HTTPError) as error:
                 self.faults.append(f"{target}: {error}")
-                self._report({"target": target, "fault": str(error)})
+                self._report({"target": target, "fault": str(error), "told": await self._told(target)})
                 return  # its state is unknown from here on
             self.ended += 1
             self.ends[state] += 1
@@ -147,6 +162,14 @@ class Storm:
             await self._cluster(lambda: self._fresh_pods(target))
         await self._until(lambda: self._calm(name), _CALM_S, f"stuck: {scenario} was healed and is not closed")
         return str(state)
+
+    async def _told(self, target: str) -> list[dict[str, Any]]:
+        """Where its latest incident stands, for whoever looks into a fault: the journal's end, and what is to do."""
+        told: list[dict[str, Any]] = []
+        for row in (await self._owned(target.split("/")[1]))[:1]:
+            for query in (_LAST, _TO_DO, _FIRING):
+                told += await ask(self._house.dsn, query, row["id"])
+        return told
 
     def _fresh_pods(self, target: str) -> None:
         namespace, name = target.split("/")
@@ -329,7 +352,7 @@ def _since(began: float) -> float:
 
 
 def _line(record: dict[str, Any]) -> None:
-    print(json.dumps(record), flush=True)
+    print(json.dumps({"at": f"{datetime.now(UTC):%H:%M:%S}", **record}, default=str), flush=True)
 
 
 def hurry(folder: Path, timeout_s: float = 45.0) -> None:
@@ -359,6 +382,7 @@ def main() -> int:
     parser.add_argument("--incidents", type=int, default=300, metavar="N")
     parser.add_argument("--kills", type=int, default=200, metavar="N")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="copy the logs of the house there at the end")
     parser.add_argument("--minutes", type=float, default=240.0, help="begin nothing new after so long (240)")
     options = parser.parse_args()
     began = time.monotonic()
@@ -378,6 +402,8 @@ def main() -> int:
             asyncio.run(storm.run())
         finally:
             house.stop()
+            if options.keep is not None:
+                shutil.copytree(house.state / "logs", options.keep, dirs_exist_ok=True)
     summary = storm.totals() | {"minutes": round((time.monotonic() - began) / 60, 1), "load": os.getloadavg()}
     _line(summary)
     return 1 if summary["faults"] or (summary["resume_p95_s"] or 0) >= RESUME_P95_S else 0

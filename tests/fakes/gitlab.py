@@ -1,7 +1,11 @@
 """A GitLab that a test holds in its hand: tokens are enforced, rates are limited, quick actions are carried out."""
 
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from urllib.parse import unquote
 
@@ -36,9 +40,9 @@ class FakeGitLab:
 
     @property
     def transport(self) -> httpx2.MockTransport:
-        return httpx2.MockTransport(self._answer)
+        return httpx2.MockTransport(self.answer)
 
-    def _answer(self, request: httpx2.Request) -> httpx2.Response:
+    def answer(self, request: httpx2.Request) -> httpx2.Response:
         path = unquote(request.url.raw_path.decode().partition("?")[0])
         self.requests.append((request.method, path))
         if self.down:
@@ -105,3 +109,35 @@ class FakeGitLab:
     @staticmethod
     def _shown(issue: Issue) -> dict[str, Any]:
         return {"iid": issue.iid, "description": issue.description, "state": issue.state}
+
+
+@contextmanager
+def serving(gitlab: FakeGitLab) -> Iterator[str]:
+    """This GitLab behind a port of the loopback; its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            request = httpx2.Request(
+                self.command, f"http://gitlab.test{self.path}", headers=list(self.headers.items()), content=body
+            )
+            given = gitlab.answer(request)
+            self.send_response(given.status_code)
+            self.send_header("content-length", str(len(given.content)))
+            self.end_headers()
+            self.wfile.write(given.content)
+
+        do_GET = do_POST = do_PUT = answer  # noqa: N815  as http.server wants it
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -5,7 +5,7 @@ with ``forbid_unknown_fields=True``.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +18,8 @@ T = TypeVar("T")
 _MAX_BYTES = 1_000_000
 # libyaml's parser where the wheel has it: ten times as fast, and every actor reads some catalogue at its start.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MAX_NODES = 200_000
+"""With every alias written out: a few lines of aliases can stand for more than any memory holds."""
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 
 
@@ -47,9 +49,12 @@ class Source:
         try:
             loader = _Loader(self._text)
             self._node: yaml.Node | None = loader.get_single_node()
-            if repeated := tuple(self._repeated(self._node)):
-                raise Faults(repeated)
+            self._left = _MAX_NODES
+            if wrong := tuple(self._wrong(self._node, frozenset())):
+                raise Faults(wrong)
             self.data: object = None if self._node is None else loader.construct_document(self._node)
+        except RecursionError as error:
+            raise Faults((f"{path}: nested too deeply",)) from error
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             where = f"{path}:{mark.line + 1}" if mark else str(path)
@@ -76,18 +81,38 @@ class Source:
             line = node.start_mark.line + 1
         return f"{self.path}:{line}"
 
-    def _repeated(self, node: yaml.Node | None) -> Iterable[str]:
-        """Keys that stand twice in one mapping: YAML takes the last in silence, we do not."""
-        if isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
-            for key, value in node.value:
-                if key.value in seen:
-                    yield f"{self.path}:{key.start_mark.line + 1}: key {key.value!r} stands twice"
-                seen.add(key.value)
-                yield from self._repeated(value)
-        elif isinstance(node, yaml.SequenceNode):
+    def _wrong(self, node: yaml.Node | None, above: frozenset[int]) -> Iterator[str]:
+        """What YAML allows and we do not: keys that stand twice (it takes the last in silence), and cycles of aliases.
+
+        ``above`` are the ids of the nodes that this one stands in.
+        """
+        if node is None or isinstance(node, yaml.ScalarNode):
+            return
+        self._left -= 1
+        if id(node) in above:
+            yield f"{self._line(node)}: this part contains itself (an alias to what it stands in)"
+        elif self._left < 0:
+            yield f"{self.path}: its aliases stand for more than {_MAX_NODES} parts"
+        elif isinstance(node, yaml.MappingNode):
+            yield from self._wrong_keys(node)
+            for _, value in node.value:
+                yield from self._wrong(value, above | {id(node)})
+        else:
             for item in node.value:
-                yield from self._repeated(item)
+                yield from self._wrong(item, above | {id(node)})
+
+    def _wrong_keys(self, node: yaml.MappingNode) -> Iterator[str]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                yield f"{self._line(key)}: a key is one plain word"
+            elif key.value in seen:
+                yield f"{self._line(key)}: key {key.value!r} stands twice"
+            else:
+                seen.add(key.value)
+
+    def _line(self, node: yaml.Node) -> str:
+        return f"{self.path}:{node.start_mark.line + 1}"
 
 
 def _child(node: yaml.Node, key: str, index: str) -> yaml.Node | None:

@@ -55,6 +55,14 @@ BAD = {
     ),
     "example of another kind": (GOOD.replace("kind: Deployment", "kind: Node"), "example 1: refused"),
     "not YAML": ("title: good\nsteps: }\n", "p.yaml:2: did not find expected"),
+    "cycle": (GOOD.replace("steps:\n", "steps: &steps\n  - *steps\n"), "p.yaml:3: this part contains itself"),
+    "cycle of keys": (GOOD + "parameters: &p\n  size: *p\n", "p.yaml:11: this part contains itself"),
+    "key that is a list": (GOOD + "? [a, b]\n: c\n", "p.yaml:11: a key is one plain word"),
+    "nested without end": (GOOD + f"checklist: {'[' * 5000}{']' * 5000}\n", "p.yaml: nested too deeply"),
+    "aliases of aliases": (
+        "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 'x'}]\n" for n in range(12)),
+        "p.yaml: its aliases stand for more than",
+    ),
     "twice": (GOOD + "title: again\n", "stands twice"),
 }
 

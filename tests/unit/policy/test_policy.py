@@ -150,6 +150,12 @@ BAD = {
         "ceilings:\n  - {namespaces: ['*'], risk: LOW}\n  - {namespaces: [shop], risk: HIGH}\n",
         "policy.yaml:3: shop is taken by an earlier ceiling",
     ),
+    "ceiling where nothing is changed": (
+        "protected_namespaces: [vault-*]\nceilings:\n  - {namespaces: [shop, vault-a], risk: LOW}\n",
+        "policy.yaml:3: vault-a is protected: no ceiling counts there",
+    ),
+    "cycle": ("groups: &g\n  ops: *g\n", "policy.yaml:1: this part contains itself"),
+    "group of groups": ("groups: {a: ['@b'], b: ['@a']}\n", "policy.yaml:1: @b: members are written channel:id"),
     "unknown group": ("approvers: ['@ops']\n", "policy.yaml:1: group @ops is unknown"),
     "no identity": ("approvers: [alice]\n", "policy.yaml:1: 'alice' is no identity"),
 }
