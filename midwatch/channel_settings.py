@@ -16,6 +16,8 @@ class ChannelSettings(BaseModel):
     channels: Annotated[tuple[str, ...], NoDecode] = ()
     """Where people are told and asked: ``console``, ``slack``, ``telegram``, ``webhook``; empty: the console, and every
     channel that a token and a place (or an address) are set for."""
+    channel_user_per_minute: int = Field(30, ge=1, le=100_000)
+    """Messages and clicks that one person of a channel may send in a minute; what is beyond that is refused."""
     public_url: str = ""
     """Where people reach the console; cards link to it. Empty: no link."""
     slack_bot_token: SecretStr | None = Field(None, validation_alias=also_plain("SLACK_BOT_TOKEN"))

@@ -19,7 +19,6 @@ from midwatch.settings import Settings
 from midwatch.telemetry import Family, Metrics, exposition, set_up_logging
 from midwatch.tokens import token_in
 from serve.dependencies import Edge, Limits, Subsystem
-from serve.limits import LocalRateLimiter
 
 _HEALTH_KEPT_S, _ANSWER_S, _PATIENCE_S = 1.0, 2.0, 10.0
 
@@ -32,6 +31,7 @@ async def open_edge(settings: Settings) -> AsyncIterator[Edge]:
         metrics = Metrics()
         probe = Probe(settings, (Part("store", resources.database, required=True), Part("redis", cache)))
         token = settings.api_token.get_secret_value() if settings.api_token else token_in(settings.token_file)[0]
+        rate = shared_rate_limiter(cache)
         settle_collector()
         bells = clients.ActorBells(settings.active_channels)
         yield Edge(
@@ -48,13 +48,13 @@ async def open_edge(settings: Settings) -> AsyncIterator[Edge]:
             clock=resources.clock,
             ids=resources.ids,
             bells=bells,
-            doors=doors_of(resources, bells, bells.heard, clients.tell),
+            doors=doors_of(resources, bells, bells.heard, clients.tell, rate),
             token=token,
             cluster=settings.clusters[0],
             aliases=settings.aliases,
             health=probe.health,
             scrape=lambda: _scraped(metrics),
-            rate=shared_rate_limiter(cache, LocalRateLimiter()),
+            rate=rate,
             limits=Limits(
                 max_body_bytes=settings.max_body_bytes,
                 inbox_depth=settings.inbox_limit,

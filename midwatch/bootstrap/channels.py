@@ -21,10 +21,12 @@ from midwatch.adapters.telegram.updates import Pressed
 from midwatch.adapters.webhook import channel as webhook
 from midwatch.bootstrap import Resources
 from midwatch.bootstrap.chat import open_chat
+from midwatch.bootstrap.serving import open_limiter
 from midwatch.domain.errors import NotFound, Permanent, Transient
 from midwatch.domain.rota import deliver
 from midwatch.services.answering import ApprovalAnswers
 from midwatch.services.chat.desk import CONSOLE
+from midwatch.services.limiting import Limiter, PersonalRate
 from midwatch.services.messaging import Channel, Incoming, KnownPeople
 from midwatch.services.notification import ConsoleChannel, Heard, Notification, asked_for
 from midwatch.services.pacing import Pace, Rate
@@ -70,15 +72,17 @@ def incoming_of(resources: Resources, bells: Bells, patience_s: float) -> Incomi
     )
 
 
-def doors_of(resources: Resources, bells: Bells, heard: Callable[[str], None], tell: Tell) -> Mapping[str, Door]:
+def doors_of(
+    resources: Resources, bells: Bells, heard: Callable[[str], None], tell: Tell, limiter: Limiter
+) -> Mapping[str, Door]:
     """The doors of the channels that send us requests. ``heard`` rings the gateway of the channel that is named."""
     settings, doors = resources.settings, dict[str, Door]()
     if "slack" in settings.active_channels and settings.slack_signing_secret is not None:
-        reception = _reception(resources, bells, lambda: heard(slack.NAME), tell, _STORED_S)
+        reception = _reception(resources, bells, lambda: heard(slack.NAME), tell, limiter, _STORED_S)
         secret = settings.slack_signing_secret.get_secret_value()
         doors[slack.NAME] = slack_door.SlackDoor(secret, reception, resources.clock)
     if "telegram" in settings.active_channels and settings.telegram_secret is not None:
-        reception = _reception(resources, bells, lambda: heard(telegram.NAME), tell, _ANSWERED_S)
+        reception = _reception(resources, bells, lambda: heard(telegram.NAME), tell, limiter, _ANSWERED_S)
         secret = settings.telegram_secret.get_secret_value()
         doors[telegram.NAME] = telegram_door.TelegramDoor(secret, reception, resources.clock)
     return doors
@@ -112,7 +116,7 @@ async def _console(resources: Resources, bells: Bells, heard: Wake) -> AsyncIter
 async def _slack(resources: Resources, bells: Bells, heard: Wake) -> AsyncIterator[OpenChannel]:
     settings, stores, clock = resources.settings, resources.stores, resources.clock
     token = _needed(settings.slack_bot_token, "SLACK_BOT_TOKEN")
-    async with slack.open_client(token, settings.slack_api_url) as client:
+    async with slack.open_client(token, settings.slack_api_url) as client, open_limiter(settings) as limiter:
         channel = slack.SlackChannel(client, settings.slack_channel, console_url=settings.public_url)
         pace = Pace(slack.RATES, started=clock.now())
         cards = Notification(
@@ -136,7 +140,7 @@ async def _slack(resources: Resources, bells: Bells, heard: Wake) -> AsyncIterat
             aspect=investigation,
             under=slack.NAME,
         )
-        reception = _reception(resources, bells, heard, channel.whisper, _STORED_S)
+        reception = _reception(resources, bells, heard, channel.whisper, limiter, _STORED_S)
         chores: list[Chore] = []
         patient = incoming_of(resources, bells, _JUDGED_S)
         async with open_chat(resources, bells, patient) as chat, _Background() as background:
@@ -158,7 +162,7 @@ async def _slack(resources: Resources, bells: Bells, heard: Wake) -> AsyncIterat
 async def _telegram(resources: Resources, bells: Bells, heard: Wake) -> AsyncIterator[OpenChannel]:
     settings, stores, clock = resources.settings, resources.stores, resources.clock
     token = _needed(settings.telegram_bot_token, "TELEGRAM_BOT_TOKEN")
-    async with telegram.open_bot(token, settings.telegram_api_url) as bot:
+    async with telegram.open_bot(token, settings.telegram_api_url) as bot, open_limiter(settings) as limiter:
         channel = telegram.TelegramChannel(bot, settings.telegram_chat, console_url=settings.public_url)
         pace = Pace(telegram.rates(settings.telegram_chat), started=clock.now())
         cards = Notification(
@@ -171,7 +175,7 @@ async def _telegram(resources: Resources, bells: Bells, heard: Wake) -> AsyncIte
             wanted=asked_for(telegram.NAME),
             heard=_routed(resources, telegram.NAME),
         )
-        reception = _reception(resources, bells, heard, channel.whisper, _STORED_S)
+        reception = _reception(resources, bells, heard, channel.whisper, limiter, _STORED_S)
         patient = incoming_of(resources, bells, _JUDGED_S)
         async with open_chat(resources, bells, patient) as chat, _Background() as background:
             await chat.resume(telegram.NAME)
@@ -181,11 +185,13 @@ async def _telegram(resources: Resources, bells: Bells, heard: Wake) -> AsyncIte
                 await channel.answer(pressed.query, (await patient.click(pressed.click)).sentence)
 
             async def take(incoming: TelegramIncoming) -> None:
-                answered = await telegram_door.take(incoming, reception)
-                if isinstance(incoming, Pressed):
+                taken = await telegram_door.take(incoming, reception)
+                if isinstance(incoming, Pressed) and not taken.settled:
                     background.run(answer(incoming))
-                elif answered is not None:
-                    background.run(channel.answer(*answered))
+                elif taken.query:
+                    background.run(channel.answer(taken.query, taken.text))
+                elif taken.after is not None:
+                    background.run(taken.after())
 
             async def be_sent() -> None:
                 secret = _needed(settings.telegram_secret, "TELEGRAM_SECRET")
@@ -236,7 +242,9 @@ def _routed(resources: Resources, channel: str) -> Heard:
     return lambda incident, now: deliver(incident, channel, people.current(), now)
 
 
-def _reception(resources: Resources, bells: Bells, heard: Wake, tell: Tell, patience_s: float) -> Reception:
+def _reception(
+    resources: Resources, bells: Bells, heard: Wake, tell: Tell, limiter: Limiter, patience_s: float
+) -> Reception:
     return Reception(
         resources.stores.arrivals,
         resources.stores.cards,
@@ -244,6 +252,7 @@ def _reception(resources: Resources, bells: Bells, heard: Wake, tell: Tell, pati
         patient=incoming_of(resources, bells, _JUDGED_S),
         heard=heard,
         tell=tell,
+        rate=PersonalRate(limiter, resources.clock, per_minute=resources.settings.channel_user_per_minute),
     )
 
 

@@ -10,7 +10,7 @@ from midwatch.adapters.redis.sessions import RedisSessions
 from midwatch.adapters.system import SystemSecrets
 from midwatch.bootstrap import Resources
 from midwatch.bootstrap.models import open_model
-from midwatch.bootstrap.serving import open_cache
+from midwatch.bootstrap.serving import open_cache, shared_rate_limiter
 from midwatch.domain.intents import Kind
 from midwatch.services.chat.deciding import Deciding
 from midwatch.services.chat.desk import Chat, Extra, Helpers
@@ -21,6 +21,7 @@ from midwatch.services.chat.scanning import Scanning
 from midwatch.services.chat.sight import Looking
 from midwatch.services.chat.talking import Talking
 from midwatch.services.chat.watch import Watchkeeping
+from midwatch.services.linking import Linking
 from midwatch.services.messaging import Incoming
 from midwatch.services.model_ports import Model, Toolbox
 from midwatch.services.runtime import Bells
@@ -80,6 +81,7 @@ async def open_chat(
             helpers,
             clock,
             ids,
+            linking=Linking(resources.users(), shared_rate_limiter(cache), clock),
             approvals=approvals,
         )
 

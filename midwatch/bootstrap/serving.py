@@ -5,9 +5,10 @@ from contextlib import asynccontextmanager
 
 from midwatch.adapters.alertmanager.client import AlertmanagerClient
 from midwatch.adapters.redis.cache import RedisCache
-from midwatch.adapters.redis.rate_limit import Limiter, SharedRateLimiter
+from midwatch.adapters.redis.rate_limit import SharedRateLimiter
 from midwatch.adapters.store.database import Database
 from midwatch.domain.errors import Permanent
+from midwatch.services.limiting import LocalRateLimiter
 from midwatch.settings import Settings
 
 
@@ -23,9 +24,16 @@ async def open_cache(settings: Settings) -> AsyncIterator[RedisCache]:
         await cache.close()
 
 
-def shared_rate_limiter(cache: RedisCache, alone: Limiter) -> SharedRateLimiter:
-    """Requests counted for all replicas together; each counts for itself while Redis is away."""
-    return SharedRateLimiter(cache, alone)
+def shared_rate_limiter(cache: RedisCache) -> SharedRateLimiter:
+    """Counts for all processes together; each counts for itself while Redis is away."""
+    return SharedRateLimiter(cache, LocalRateLimiter())
+
+
+@asynccontextmanager
+async def open_limiter(settings: Settings) -> AsyncIterator[SharedRateLimiter]:
+    """For a process that has no other use for Redis."""
+    async with open_cache(settings) as cache:
+        yield shared_rate_limiter(cache)
 
 
 def alertmanager_of(settings: Settings) -> AlertmanagerClient | None:

@@ -21,6 +21,7 @@ class Forgotten(msgspec.Struct, frozen=True):
 
     incidents: int = 0
     signals: int = 0
+    messages: int = 0
 
 
 class Attic(Protocol):
@@ -34,12 +35,18 @@ class Attic(Protocol):
         """Delete settled signals that came before then and belong to no incident that is kept; how many."""
         ...
 
+    async def forget_messages(self, *, before: datetime, limit: int) -> int:
+        """Delete what came in from channels before then, answered or not; how many."""
+        ...
+
 
 class Keep(msgspec.Struct, frozen=True, kw_only=True):
     """How long things are kept; ``None``: for ever."""
 
     incidents: timedelta | None
     signals: timedelta | None
+    messages: timedelta = timedelta(days=7)
+    """What came in from channels is kept to know a redelivery again, of which none comes so late."""
 
     @classmethod
     def days(cls, *, incidents: int, signals: int) -> "Keep":
@@ -62,16 +69,17 @@ class Retention:
         now = self._clock.now()
         if self._next is not None and now < self._next:
             return Forgotten()
-        incidents = signals = 0
+        gone = Forgotten()
         for _ in range(_ROUNDS):
             some = await self._batch(now)
-            incidents, signals = incidents + some.incidents, signals + some.signals
-            if max(some.incidents, some.signals) < _BATCH:
+            gone = Forgotten(
+                gone.incidents + some.incidents, gone.signals + some.signals, gone.messages + some.messages
+            )
+            if max(some.incidents, some.signals, some.messages) < _BATCH:
                 self._next = now + _EVERY
                 break
-        gone = Forgotten(incidents, signals)
-        if incidents or signals:
-            log.info("deleted by age", extra={"incidents": incidents, "signals": signals})
+        if gone != Forgotten():
+            log.info("deleted by age", extra=msgspec.structs.asdict(gone))
         return gone
 
     async def _batch(self, now: datetime) -> Forgotten:
@@ -82,4 +90,5 @@ class Retention:
         if self._keep.signals is not None:
             before = now - self._keep.signals
             signals = await self._attic.forget_signals(received_before=before, limit=_BATCH)
-        return Forgotten(incidents, signals)
+        messages = await self._attic.forget_messages(before=now - self._keep.messages, limit=_BATCH)
+        return Forgotten(incidents, signals, messages)

@@ -7,10 +7,10 @@ from fastapi import FastAPI
 
 from midwatch.adapters.system import SystemClock, SystemIds, SystemSecrets
 from midwatch.domain.incidents import Work
+from midwatch.services.limiting import LocalRateLimiter
 from midwatch.services.users import Users
 from serve.api import build_api
 from serve.dependencies import Edge, Limits, Subsystem
-from serve.limits import LocalRateLimiter
 from tests.fakes.stores import MemoryStore
 
 

@@ -7,6 +7,7 @@ import pytest
 from midwatch.domain.errors import NotFound
 from midwatch.domain.ids import IncidentId
 from midwatch.domain.reasons import Reason
+from midwatch.services.messaging import IncomingMessage
 from midwatch.services.ports import CardRow
 from midwatch.services.retention import Forgotten, Keep, Retention
 from tests.contract.conftest import AnyStore
@@ -85,6 +86,19 @@ async def test_a_turn_takes_what_is_due_in_batches_and_then_rests(store: AnyStor
     assert await retention.turn() == Forgotten()
     clock.advance(601)
     assert await retention.turn() == Forgotten(incidents=1)
+
+
+async def test_what_came_in_from_channels_goes_after_a_week(store: AnyStore, ids: CountingIds) -> None:
+    for number, days in enumerate((0, 1, 7, 8)):
+        message = IncomingMessage(
+            id=f"C1:{number}", user_id="U1", channel_type="slack", text="hello", at=NOON - days * DAY
+        )
+        assert await store.arrivals.put(message)
+    assert await store.attic.forget_messages(before=NOON - 20 * DAY, limit=10) == 0
+    retention = Retention(store.attic, Keep.days(incidents=0, signals=0), ManualClock(NOON + timedelta(minutes=1)))
+    assert await retention.turn() == Forgotten(messages=2)
+    kept = await store.arrivals.pending("slack", now=NOON)
+    assert [arrival.message.id for arrival in kept] == ["C1:1", "C1:0"]
 
 
 async def test_for_ever_is_for_ever(store: AnyStore, ids: CountingIds) -> None:

@@ -560,6 +560,14 @@ class MemoryAttic(_Port):
             del self._tables.signals[key]
         return len(gone)
 
+    async def forget_messages(self, *, before: datetime, limit: int) -> int:
+        await self._tables.enter()
+        rows = sorted(self._tables.arrivals.items(), key=lambda item: item[1].arrival.message.at)
+        gone = [key for key, row in rows if row.arrival.message.at < before][:limit]
+        for key in gone:
+            del self._tables.arrivals[key]
+        return len(gone)
+
     def _forgettable(self, row: _SignalRow, before: datetime) -> bool:
         incident = self._tables.incidents.get(row.incident) if row.incident else None
         over = incident is None or (incident.ended_at is not None and incident.ended_at < before)

@@ -12,10 +12,10 @@ import uvicorn
 from midwatch.adapters.system import SystemClock, SystemIds, SystemSecrets
 from midwatch.domain import events as ev
 from midwatch.domain.approvals import Choice
+from midwatch.services.limiting import LocalRateLimiter
 from midwatch.services.users import Users
 from serve.api import build_api
 from serve.dependencies import Edge, Limits, Subsystem
-from serve.limits import LocalRateLimiter
 from tests.fakes.stores import MemoryStore
 from tests.unit.edge import scenes
 from tests.unit.edge.conftest import CountedBells

@@ -9,7 +9,7 @@ from midwatch.adapters.embedded.valkey import EmbeddedValkey
 from midwatch.adapters.redis.cache import RedisCache
 from midwatch.adapters.redis.rate_limit import SharedRateLimiter
 from midwatch.domain.errors import Transient
-from serve.limits import LocalRateLimiter
+from midwatch.services.limiting import LocalRateLimiter
 from tests.fakes.runtime import NOON
 
 

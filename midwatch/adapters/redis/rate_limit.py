@@ -2,9 +2,9 @@
 
 import logging
 from datetime import datetime
-from typing import Protocol
 
 from midwatch.adapters.redis.cache import AWAY, RedisCache
+from midwatch.services.limiting import Limiter
 
 log = logging.getLogger(__name__)
 
@@ -22,12 +22,6 @@ redis.call('EXPIRE', KEYS[1], 120)
 return allowed and 1 or 0
 """
 _LOOK_AGAIN_S = 1.0
-
-
-class Limiter(Protocol):
-    """Whether one more request of this client fits in its rate."""
-
-    async def allow(self, key: str, per_minute: int, now: datetime) -> bool: ...
 
 
 class SharedRateLimiter:

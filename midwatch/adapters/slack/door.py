@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 from midwatch.adapters.slack.requests import Hello, Incoming, read_event, read_interaction, verify
 from midwatch.domain.errors import Invalid
 from midwatch.services.messaging import IncomingClick, IncomingMessage
-from midwatch.services.reception import Answered, Reception
+from midwatch.services.reception import TOO_MANY, Answered, Reception
 from midwatch.services.runtime import Clock
 
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -34,10 +34,12 @@ class SlackDoor:
 async def take(incoming: Incoming, reception: Reception, *, again: bool = False) -> Answered:
     """Store what came in. ``again``: it was delivered before, and whoever clicked has been told."""
     if isinstance(incoming, IncomingClick):
-        await reception.click(incoming)
+        reply = await reception.click(incoming)
+        if reply.outcome == TOO_MANY:
+            return Answered(after=None if again else partial(reception.refuse, incoming))
         return Answered(after=None if again else partial(reception.follow, incoming))
     if isinstance(incoming, IncomingMessage):
-        await reception.message(incoming)
+        return Answered(after=await reception.message(incoming))
     return Answered()
 
 

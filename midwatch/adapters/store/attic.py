@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, select, text, tuple_
 
 from midwatch.adapters.store import tables as t
 from midwatch.adapters.store.database import Database
@@ -47,3 +47,9 @@ class PostgresAttic:
     async def forget_signals(self, *, received_before: datetime, limit: int) -> int:
         async with self._database.begin() as connection:
             return (await connection.execute(_SIGNALS, {"before": received_before, "limit": limit})).rowcount
+
+    async def forget_messages(self, *, before: datetime, limit: int) -> int:
+        a = t.arrivals.c
+        old = select(a.channel, a.id).where(a.at < before).order_by(a.at).limit(limit)
+        async with self._database.begin() as connection:
+            return (await connection.execute(delete(t.arrivals).where(tuple_(a.channel, a.id).in_(old)))).rowcount

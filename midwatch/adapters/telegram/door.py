@@ -6,8 +6,9 @@ import msgspec
 
 from midwatch.adapters.telegram.updates import Incoming, Pressed, Stray, read_update, verify
 from midwatch.domain.texts import cut
+from midwatch.services.answering import PENDING
 from midwatch.services.messaging import IncomingMessage
-from midwatch.services.reception import Answered, Reception
+from midwatch.services.reception import After, Answered, Reception
 from midwatch.services.runtime import Clock
 
 
@@ -19,21 +20,29 @@ class TelegramDoor:
 
     async def receive(self, headers: Mapping[str, str], body: bytes) -> Answered:
         verify(headers, self._secret)
-        answer = await take(read_update(body, self._clock.now()), self._reception)
-        if answer is None:
-            return Answered(b"{}")
-        query, text = answer
-        called = {"method": "answerCallbackQuery", "callback_query_id": query, "text": cut(text, 190)}
+        taken = await take(read_update(body, self._clock.now()), self._reception)
+        if not taken.query:
+            return Answered(b"{}", after=taken.after)
+        called = {"method": "answerCallbackQuery", "callback_query_id": taken.query, "text": cut(taken.text, 190)}
         return Answered(msgspec.json.encode({**called, "show_alert": True}))
 
 
-async def take(incoming: Incoming, reception: Reception) -> tuple[str, str] | None:
-    """Store what came in; the callback query to be answered, and with what."""
+class Taken(msgspec.Struct, frozen=True):
+    """What to answer to the callback query, if it was one. ``settled``: there is nothing more to be known of it."""
+
+    query: str = ""
+    text: str = ""
+    settled: bool = True
+    after: After | None = None
+
+
+async def take(incoming: Incoming, reception: Reception) -> Taken:
+    """Store what came in."""
     if isinstance(incoming, Pressed):
         reply = await reception.click(incoming.click)
-        return incoming.query, reply.sentence
+        return Taken(incoming.query, reply.sentence, settled=reply.outcome != PENDING)
     if isinstance(incoming, Stray):
-        return incoming.query, "This button is not one of mine (any more)."
+        return Taken(incoming.query, "This button is not one of mine (any more).")
     if isinstance(incoming, IncomingMessage):
-        await reception.message(incoming)
-    return None
+        return Taken(after=await reception.message(incoming))
+    return Taken()

@@ -27,6 +27,7 @@ from midwatch.services.conversations import (
     Sessions,
     Speaker,
 )
+from midwatch.services.linking import Linking
 from midwatch.services.messaging import Incoming, IncomingMessage, OutgoingReply, Stream
 from midwatch.services.runtime import Clock, Ids
 from midwatch.services.users import Users
@@ -84,18 +85,20 @@ class Chat:
         clock: Clock,
         ids: Ids,
         *,
+        linking: Linking,
         approvals: Incoming | None = None,
     ) -> None:
         """``approvals`` answers approvals written in channels, by the channels' own rules of place."""
         self._users, self._conversations, self._sessions = users, conversations, sessions
         self._helpers, self._clock, self._ids, self._approvals = helpers, clock, ids, approvals
+        self._linking = linking
 
     async def message(self, message: IncomingMessage, stream: Stream) -> OutgoingReply | None:
         """The answer to a message from a channel; the same again for a redelivery."""
         intent = intent_of(message.text)
         identity = f"{message.channel_type}:{message.user_id}"
         if intent.kind is Kind.LINK:
-            return OutgoingReply(await self._link(intent, identity), private=True)
+            return OutgoingReply(await self._linking.redeem(intent.name, identity), private=True)
         person = await self._users.find(identity)
         if person is None:
             return OutgoingReply(STRANGER, private=True) if message.direct or intent.kind is not Kind.CHAT else None
@@ -260,7 +263,7 @@ class Chat:
             case Kind.UNSILENCE:
                 return await watch.unsilence(intent.name, person)
             case Kind.LINK:
-                return await self._link(intent, question.author)
+                return await self._linking.redeem(intent.name, question.author)
             case Kind.WHO_AM_I:
                 return f"You are {person.user}, {person.role}. I know you as {', '.join(person.names)}."
             case Kind.CLEAR:
@@ -281,12 +284,6 @@ class Chat:
                 if talker is None or not await talker.available():
                     return NO_MODEL
                 return await talker.answer(question, conversation, person, session, stream)
-
-    async def _link(self, intent: Intent, identity: str) -> str:
-        person = await self._users.redeem(intent.name, identity)
-        if person is None:
-            return "That code is wrong, used or too old. Codes last ten minutes and work once."
-        return f"You are {person.user} here now, with the role {person.role}."
 
 
 def completed(intent: Intent, text: str, session: Session) -> Intent:

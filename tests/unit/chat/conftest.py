@@ -11,6 +11,8 @@ from midwatch.services.chat.desk import Chat, Extra, Helpers, Talker
 from midwatch.services.chat.requesting import Requesting
 from midwatch.services.chat.sight import Looking
 from midwatch.services.chat.watch import Watchkeeping
+from midwatch.services.limiting import LocalRateLimiter
+from midwatch.services.linking import Linking
 from midwatch.services.messaging import IncomingMessage
 from midwatch.services.users import Users
 from tests.fakes.cluster import HastyClock
@@ -32,6 +34,7 @@ class Room:
     sight: FakeSight = field(default_factory=FakeSight)
     sessions: MemorySessions = field(default_factory=MemorySessions)
     bells: CountedBells = field(default_factory=CountedBells)
+    limiter: LocalRateLimiter = field(default_factory=LocalRateLimiter)
     talker: Talker | None = None
     extras: dict[Kind, Extra] = field(default_factory=dict)
     streamed: list[str] = field(default_factory=list)
@@ -40,6 +43,10 @@ class Room:
     @property
     def users(self) -> Users:
         return Users(self.store.users, self.clock, self.ids, CountingSecrets())
+
+    @property
+    def linking(self) -> Linking:
+        return Linking(self.users, self.limiter, self.clock)
 
     @property
     def chat(self) -> Chat:
@@ -53,7 +60,7 @@ class Room:
             talker=self.talker,
             extras=self.extras,
         )
-        return Chat(self.users, store.conversations, self.sessions, helpers, self.clock, self.ids)
+        return Chat(self.users, store.conversations, self.sessions, helpers, self.clock, self.ids, linking=self.linking)
 
     async def known(self, name: str, role: Role, identity: str) -> None:
         users = self.users

@@ -13,11 +13,11 @@ import pytest
 from midwatch.domain.errors import Transient
 from midwatch.domain.incidents import Work
 from midwatch.services.brakes import PauseBook
+from midwatch.services.limiting import LocalRateLimiter
 from midwatch.services.ports import AuditTrail, ClickBox, Inbox, Journal, SilenceBook
 from midwatch.services.users import Users
 from serve.api import build_api
 from serve.dependencies import Edge, Limits, Subsystem
-from serve.limits import LocalRateLimiter
 from tests.fakes.runtime import CountingIds
 from tests.fakes.stores import MemoryStore
 from tests.fakes.users import CountingSecrets

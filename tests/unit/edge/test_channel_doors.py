@@ -12,6 +12,7 @@ from midwatch.adapters.slack.door import SlackDoor
 from midwatch.adapters.telegram.door import TelegramDoor
 from midwatch.domain.users import Person, Role
 from midwatch.services.answering import ApprovalAnswers
+from midwatch.services.limiting import LocalRateLimiter, PersonalRate
 from midwatch.services.messaging import KnownPeople, Place
 from midwatch.services.ports import CardRow
 from midwatch.services.reception import Reception
@@ -22,6 +23,9 @@ from tests.unit.edge.conftest import House, Opener
 
 SLACK, TELEGRAM = "/api/webhook/slack", "/api/webhook/telegram"
 TOKEN = f"a:{scenes.APPROVAL}:{scenes.DIGEST[:12]}"
+
+
+PER_MINUTE = 10
 
 
 class Known:
@@ -39,6 +43,7 @@ class Doors:
         self.house = house
         self.told: list[tuple[str, str]] = []
         self.heard = 0
+        self.limiter = LocalRateLimiter()
         house.change(doors={"slack": SlackDoor(slack.SECRET, self._reception(0.0), house.clock),
                             "telegram": TelegramDoor(telegram.SECRET, self._reception(0.2), house.clock)})  # fmt: skip
 
@@ -58,7 +63,8 @@ class Doors:
             self.heard += 1
 
         return Reception(house.store.arrivals, house.store.cards, quick=answers(patience_s), patient=answers(0.3),
-                         heard=heard, tell=tell)  # fmt: skip
+                         heard=heard, tell=tell,
+                         rate=PersonalRate(self.limiter, house.clock, per_minute=PER_MINUTE))  # fmt: skip
 
     async def asked(self) -> None:
         await scenes.told(self.house.store.journal, "i-1", scenes.opened(), scenes.diagnosed(), scenes.asked())
@@ -275,6 +281,42 @@ async def test_while_the_store_is_away_nothing_is_acknowledged(client: httpx2.As
     doors.house.clock.at += timedelta(seconds=1)
     assert (await press(client, doors, slack.pressed(TOKEN))).status_code == 200
     assert len(await doors.clicks()) == 1
+
+
+async def test_one_person_cannot_flood_us_and_is_told_so_once(client: httpx2.AsyncClient, doors: Doors) -> None:
+    for number in range(PER_MINUTE + 20):
+        assert await say(client, doors, slack.said("<@UBOT> why?", ts=f"{number}.0")) == 200
+    now = doors.house.clock.now()
+    assert len(await doors.house.store.arrivals.pending("slack", now=now)) == PER_MINUTE
+    assert doors.heard == PER_MINUTE
+    ((user, sentence),) = doors.told
+    assert (user, f"more than {PER_MINUTE}" in sentence) == ("U1", True)
+    await say(client, doors, slack.said("<@UBOT> why?", user="U2"))
+    assert len(await doors.house.store.arrivals.pending("slack", now=now)) == PER_MINUTE + 1, "others are heard"
+    doors.house.clock.at += timedelta(minutes=1)
+    await say(client, doors, slack.said("<@UBOT> why?", ts="99.0"))
+    assert len(await doors.house.store.arrivals.pending("slack", now=now)) == PER_MINUTE + 2
+
+
+async def test_a_flood_of_clicks_is_refused_and_none_of_it_counts(
+    client: httpx2.AsyncClient, doors: Doors, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(PER_MINUTE):
+        await update(client, telegram.pressed("a:unknown", number=number))
+        await update(client, telegram.said("/status", number=number))
+    answer = await update(client, telegram.pressed(TOKEN))
+    assert answer.status_code == 200
+    assert "wait a moment" in answer.json()["text"]
+    for number in range(PER_MINUTE):
+        await press(client, doors, slack.pressed(TOKEN, user="U2", at=f"{number}.1"))
+    told = len(doors.told)
+    for number in range(3):
+        await press(client, doors, slack.pressed(TOKEN, user="U2", at=f"{number}.2"))
+    assert [sentence for _, sentence in doors.told[told:]] == [
+        f"That is more than {PER_MINUTE} messages and clicks a minute: wait a moment, then try again."
+    ]
+    assert await doors.clicks() == []
+    assert {record.reason for record in caplog.records if record.message == "refused for its speed"} == {"too-many"}
 
 
 async def test_a_channel_without_a_door_takes_nothing(house: House, opened: Opener) -> None:
