@@ -1,4 +1,4 @@
-"""The part that answers questions: the chat over a read-only sight of the watched cluster."""
+"""The part that answers questions: the chat over a read-only sight of the watched clusters."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,14 +18,16 @@ from midwatch.services.chat.freezing import Freezing
 from midwatch.services.chat.oncall import OnCall
 from midwatch.services.chat.requesting import Requesting
 from midwatch.services.chat.scanning import Scanning
-from midwatch.services.chat.sight import Looking
+from midwatch.services.chat.sight import Looking, Sights
 from midwatch.services.chat.talking import Talking
 from midwatch.services.chat.watch import Watchkeeping
+from midwatch.services.chat.where import Where
 from midwatch.services.linking import Linking
 from midwatch.services.messaging import Incoming
-from midwatch.services.model_ports import Model, Toolbox
-from midwatch.services.runtime import Bells
+from midwatch.services.model_ports import Model, Toolboxes
+from midwatch.services.runtime import Bells, Clock
 from midwatch.services.stopping import Stopping
+from midwatch.settings import ClusterTarget
 
 
 @asynccontextmanager
@@ -35,16 +37,16 @@ async def open_chat(
     approvals: Incoming | None = None,
     *,
     model: Model | None = None,
-    toolbox: Toolbox | None = None,
+    tools: Toolboxes | None = None,
 ) -> AsyncIterator[Chat]:
     """A process' chat. ``approvals`` answers approvals written in channels, by their own rules of place.
 
-    With ``model``, or the configured one, it talks; with ``toolbox`` it scans, where servers are named for that.
+    With ``model``, or the configured one, it talks; with ``tools`` it scans, where servers are named for that.
     """
     settings, stores = resources.settings, resources.stores
+    targets = settings.targets
     clock, ids = resources.clock, resources.ids
     async with (
-        open_kube(settings.kubeconfig, settings.context, in_cluster=settings.in_cluster) as kube,
         open_cache(settings) as cache,
         AsyncExitStack() as stack,
     ):
@@ -52,11 +54,11 @@ async def open_chat(
         if model is None and (configured := open_model(resources)) is not None:
             stack.push_async_callback(configured.close)
             model = configured
-        if toolbox is None and (scanners or model is not None):
-            from midwatch.bootstrap.tools import open_toolbox  # the MCP SDK takes 0.7 s: only who calls tools has it
+        if tools is None and (scanners or model is not None):
+            from midwatch.bootstrap.tools import open_toolboxes  # the MCP SDK takes 0.7 s: only who calls tools has it
 
-            toolbox = await stack.enter_async_context(open_toolbox(resources))
-        sight = ClusterSight(kube, clock)
+            tools = await stack.enter_async_context(open_toolboxes(resources))
+        sights = Sights({target.name: await stack.enter_async_context(_seen(target, clock)) for target in targets})
         watch = Watchkeeping(stores.journal, stores.silences, clock, ids)
         freezing = Freezing(Stopping(stores.journal, stores.pauses, clock, ids), clock)
         extras: dict[Kind, Extra] = {
@@ -64,15 +66,16 @@ async def open_chat(
             Kind.UNFREEZE: freezing,
             Kind.ON_CALL: OnCall(FilePeople(settings.people_file), clock),
         }
-        if toolbox is not None and scanners:
-            extras[Kind.SCAN] = Scanning(toolbox, servers=scanners)
+        if tools is not None and scanners:
+            extras[Kind.SCAN] = Scanning(tools.of(settings.clusters[0]), servers=scanners)
         helpers = Helpers(
-            looking=Looking(sight),
+            where=Where(settings.clusters, settings.aliases, stores.journal),
+            looking=Looking(sights),
             watch=watch,
             deciding=Deciding(stores.journal, stores.clicks, watch, clock, bells),
             extras=extras,
-            talker=_talker(resources, model, toolbox) if model is not None and toolbox is not None else None,
-            requesting=Requesting(resources.journal(bells), sight, clock, ids, cluster=settings.clusters[0]),
+            talker=_talker(resources, model, tools) if model is not None and tools is not None else None,
+            requesting=Requesting(resources.journal(bells), sights, clock, ids, clusters=settings.clusters),
         )
         yield Chat(
             resources.users(),
@@ -86,12 +89,18 @@ async def open_chat(
         )
 
 
-def _talker(resources: Resources, model: Model, toolbox: Toolbox) -> Talking:
+@asynccontextmanager
+async def _seen(target: ClusterTarget, clock: Clock) -> AsyncIterator[ClusterSight]:
+    async with open_kube(target.kubeconfig, target.context, in_cluster=target.in_cluster) as kube:
+        yield ClusterSight(kube, clock)
+
+
+def _talker(resources: Resources, model: Model, tools: Toolboxes) -> Talking:
     settings, stores = resources.settings, resources.stores
     pairs = (pair.partition("=") for pair in settings.chat_models.split(",") if pair)
     return Talking(
         model,
-        toolbox,
+        tools,
         stores.conversations,
         stores.journal,
         resources.users(),
@@ -99,4 +108,5 @@ def _talker(resources: Resources, model: Model, toolbox: Toolbox) -> Talking:
         nonce=SystemSecrets().code,
         channel_models={channel: name for channel, _, name in pairs},
         window_tokens=settings.chat_window_tokens,
+        clusters=settings.clusters,
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Collection, Sequence
 from contextlib import aclosing
 from enum import StrEnum
 from pathlib import Path
@@ -12,17 +12,22 @@ import msgspec
 
 from midwatch.adapters.catalog.models import load_models
 from midwatch.adapters.catalog.policy import load_policy
+from midwatch.adapters.embedded.postgres import EmbeddedPostgres
 from midwatch.adapters.redis.cache import RedisCache
 from midwatch.adapters.store.database import Database
+from midwatch.adapters.store.stores import open_stores
 from midwatch.bootstrap.detection import open_cluster
 from midwatch.bootstrap.metrics import open_prometheus
 from midwatch.bootstrap.models import Found, in_force, providers_of, survey
 from midwatch.domain.budgets import Budget
 from midwatch.domain.errors import MidwatchError
 from midwatch.domain.providers import Registry
+from midwatch.services.clusters import not_watched
 from midwatch.settings import Settings
 
 _PATIENCE_S = 8.0
+_LATELY = 500
+"""So many of the incidents that changed last are looked at for clusters that are not watched."""
 _MODEL_S = 60.0
 """A model that is not loaded yet takes its time, and so does the first import of a vendor's SDK."""
 
@@ -50,6 +55,8 @@ async def examine(
     yield await _database(settings)
     yield await _redis(settings)
     yield await _cluster(settings)
+    if (strangers := await _strangers(settings)) is not None:
+        yield strangers
     yield _acting(settings)
     yield await _prometheus(settings)
     yield _policy(settings)
@@ -109,6 +116,36 @@ async def _cluster(settings: Settings) -> Finding:
 
     name, why = settings.clusters[0], await _answer(version())
     return _finding("cluster", name, why, "answers", "check the kubeconfig, the context and the way to its API server")
+
+
+async def _strangers(settings: Settings) -> Finding | None:
+    """Clusters that alerts named lately and nobody watches; ``None`` where there are none, or the store is away."""
+    url = settings.database_url.get_secret_value() if settings.database_url is not None else ""
+    if not url:
+        embedded = EmbeddedPostgres(settings.state_dir, settings.runtime_dir)
+        url = embedded.url if embedded.alive() else ""
+    if not url:
+        return None
+    database = Database(url, pool_size=1)
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            rows = await open_stores(database).journal.recent(limit=_LATELY)
+    except (MidwatchError, OSError, TimeoutError):
+        return None  # the finding about the store says so
+    finally:
+        await database.close()
+    return strange_clusters({row.cluster for row in rows}, settings.clusters)
+
+
+def strange_clusters(named: Collection[str], watched: Sequence[str]) -> Finding | None:
+    """What to do about incidents in clusters that are not watched."""
+    strange = sorted(name for name in named if name and name not in watched)
+    if not strange:
+        return None
+    shown = ", ".join(repr(name[:80]) for name in strange[:10])
+    detail = f"alerts came from {shown}: reported, but neither looked at nor changed; watched: {', '.join(watched)}"
+    do = not_watched(strange[0], watched)
+    return Finding(area="cluster", name="other clusters", state=State.OFF, detail=detail, do=do)
 
 
 def _acting(settings: Settings) -> Finding:

@@ -7,6 +7,7 @@ from midwatch.adapters.catalog.enrichment import load_questions
 from midwatch.adapters.loki.client import LokiClient
 from midwatch.bootstrap import Resources
 from midwatch.bootstrap.metrics import bearer, open_prometheus
+from midwatch.services.clusters import ClusterEnricher
 from midwatch.services.enriching import Enriching
 from midwatch.services.investigation import Enricher
 
@@ -30,4 +31,6 @@ async def open_enricher(resources: Resources) -> AsyncIterator[Enricher | None]:
             yield None
             return
         questions = load_questions(settings.enrichment_file) if ranges is not None else ()
-        yield Enriching(lambda: questions, resources.clock, ranges=ranges, lines=lines, limit_s=settings.enrich_s)
+        enriching = Enriching(lambda: questions, resources.clock, ranges=ranges, lines=lines, limit_s=settings.enrich_s)
+        # The questions name namespaces and pods, no cluster: of another cluster they would tell of namesakes.
+        yield ClusterEnricher({settings.clusters[0]: enriching})

@@ -6,23 +6,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from midwatch.adapters.catalog.playbooks import FolderPlaybooks
 from midwatch.bootstrap import Resources
 from midwatch.bootstrap.models import open_model
-from midwatch.domain.dialogue import ToolSpec
-from midwatch.services.model_ports import Runbooks, ToolAnswer, Toolbox
+from midwatch.services.clusters import ClusterTools
+from midwatch.services.model_ports import Runbooks, Toolboxes
 from midwatch.services.reasoning.limits import Limits, nothing_today
 from midwatch.services.reasoning.refinement import Means, Refinement
 from midwatch.services.runtime import Bells
 from midwatch.settings import Settings
 from midwatch.telemetry import Metrics
-
-
-class NoTools:
-    """A toolbox without tools: what the first report saw can still be thought about."""
-
-    async def offer(self) -> tuple[ToolSpec, ...]:
-        return ()
-
-    async def call(self, name: str, arguments: str) -> ToolAnswer:
-        return ToolAnswer(text=f"there is no tool {name}({arguments})", ok=False)
 
 
 @asynccontextmanager
@@ -33,20 +23,20 @@ async def open_refinement(
     is started.
     """
     async with AsyncExitStack() as stack:
-        toolbox: Toolbox = NoTools()
+        tools: Toolboxes = ClusterTools({})
         runbooks: Runbooks | None = None
         model = open_model(resources, metrics)
         if model is not None:
             # The MCP SDK takes 0.7 s and 25 MB: workers without a model do without it.
-            from midwatch.bootstrap.tools import open_runbooks, open_toolbox
+            from midwatch.bootstrap.tools import open_runbooks, open_toolboxes
 
             stack.push_async_callback(model.close)
             runbooks = await stack.enter_async_context(open_runbooks(resources))
-            toolbox = await stack.enter_async_context(open_toolbox(resources, metrics))
+            tools = await stack.enter_async_context(open_toolboxes(resources, metrics))
         settings = resources.settings
         means = Means(
             model=model,
-            toolbox=toolbox,
+            tools=tools,
             runbooks=runbooks,
             playbooks=FolderPlaybooks(settings.playbooks_dir),
             journal=resources.journal(bells),
@@ -65,5 +55,4 @@ def limits_of(settings: Settings) -> Limits:
         data_bytes=settings.refine_data_bytes,
         race_below=settings.refine_race_below,
         hypotheses=settings.refine_hypotheses,
-        cluster=settings.clusters[0],
     )

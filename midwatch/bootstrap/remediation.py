@@ -67,10 +67,12 @@ async def open_remediation(resources: Resources, bells: Bells) -> AsyncIterator[
     brakes = Brakes(resources.stores.pauses, resources.stores.deeds, policy, clock)
     pace = Pace(claim_ttl_s=settings.claim_ttl_s)
     async with open_live(settings) as live, _open_tools(settings) as tools, open_prometheus(settings) as prometheus:
-        checking = Checking(prometheus)
+        # Queries name no cluster: of another cluster than the first they would measure namesakes.
+        checks = {name: Checking(prometheus if name == settings.clusters[0] else None) for name in settings.clusters}
+        foreign = Foreign(watched=settings.clusters)
         shadowing = Shadowing(resources.stores.shadows, live, clock)
 
-        def planning(seen: LiveObjects, runner: ActionRunner) -> DoesWork:
+        def planning(seen: LiveObjects, runner: ActionRunner, checking: Checking) -> DoesWork:
             return Planning(
                 journal,
                 playbooks,
@@ -84,7 +86,7 @@ async def open_remediation(resources: Resources, bells: Bells) -> AsyncIterator[
                 shadowing=shadowing,
             ).propose
 
-        def execution(seen: LiveObjects, runner: ActionRunner) -> DoesWork:
+        def execution(seen: LiveObjects, runner: ActionRunner, checking: Checking) -> DoesWork:
             return Execution(
                 journal,
                 resources.stores.work,
@@ -103,13 +105,13 @@ async def open_remediation(resources: Resources, bells: Bells) -> AsyncIterator[
         yield (
             Routed(
                 journal,
-                {name: planning(live[name], tools[name]) for name in settings.clusters},
-                planning(Foreign(), Foreign()),
+                {name: planning(live[name], tools[name], checks[name]) for name in settings.clusters},
+                planning(foreign, foreign, Checking()),
             ),
             Routed(
                 journal,
-                {name: execution(live[name], tools[name]) for name in settings.clusters},
-                execution(Foreign(), Foreign()),
+                {name: execution(live[name], tools[name], checks[name]) for name in settings.clusters},
+                execution(foreign, foreign, Checking()),
             ),
             Freeing(journal, resources.stores.leases, policy, clock),
             shadowing,

@@ -1,7 +1,7 @@
 """What an investigation may use beside the cluster's objects: tools of MCP servers, and runbooks."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -13,20 +13,28 @@ from midwatch.adapters.runbooks.addresses import github_site
 from midwatch.adapters.runbooks.fetching import RunbookFetcher
 from midwatch.adapters.system import SystemClock
 from midwatch.bootstrap import Resources
+from midwatch.services.clusters import ClusterTools
 from midwatch.services.runbooks import RunbookSearch
 from midwatch.settings import Settings, child_environment
 from midwatch.telemetry import Metrics
 
 
 @asynccontextmanager
-async def open_toolbox(resources: Resources, metrics: Metrics | None = None) -> AsyncIterator[CompositeToolbox]:
-    """The read-only tools of our own server and of ``MIDWATCH_MCP_CONFIG``; servers start when first asked for."""
-    async with toolbox(resources.settings, metrics, lazy=True) as tools:
-        yield tools
+async def open_toolboxes(resources: Resources, metrics: Metrics | None = None) -> AsyncIterator[ClusterTools]:
+    """For each cluster the read-only tools of a server of our own there, and of those that ``MIDWATCH_MCP_CONFIG`` has
+    for it. The servers of a cluster start when its tools are asked for the first time.
+    """
+    settings = resources.settings
+    async with AsyncExitStack() as stack:
+        made = {name: toolbox(settings, metrics, cluster=name, lazy=True) for name in settings.clusters}
+        yield ClusterTools({name: await stack.enter_async_context(each) for name, each in made.items()})
 
 
-def toolbox(settings: Settings, metrics: Metrics | None = None, *, lazy: bool = False) -> CompositeToolbox:
-    """The toolbox, to be entered."""
+def toolbox(
+    settings: Settings, metrics: Metrics | None = None, *, cluster: str = "", lazy: bool = False
+) -> CompositeToolbox:
+    """The toolbox of one cluster, of the first without a name; to be entered. Raises ``Invalid`` for an unknown one."""
+    target = settings.target(cluster)
 
     def observe(server: str, tool: str, outcome: str, seconds: float) -> None:
         if metrics is not None:
@@ -35,10 +43,19 @@ def toolbox(settings: Settings, metrics: Metrics | None = None, *, lazy: bool = 
 
     path = settings.mcp_config.absolute()
     built_in = partial(
-        server_parameters, settings.kubeconfig, settings.context, read_only=True, in_cluster=settings.in_cluster
+        server_parameters, target.kubeconfig, target.context, read_only=True, in_cluster=target.in_cluster
     )
     references = References(child_environment({}), path.parent)
-    return CompositeToolbox(path, built_in, references.resolve, SystemClock(), observe=observe, lazy=lazy)
+    return CompositeToolbox(
+        path,
+        built_in,
+        references.resolve,
+        SystemClock(),
+        cluster=target.name,
+        first=target.first,
+        observe=observe,
+        lazy=lazy,
+    )
 
 
 @asynccontextmanager

@@ -25,8 +25,14 @@ err = Console(stderr=True, highlight=False)
 def check(file: Annotated[Path | None, typer.Argument(help="Default: MIDWATCH_MCP_CONFIG.")] = None) -> None:
     """Read the file strictly; nothing is connected to. Exit code 1 names every fault with file and key."""
     try:
-        path = file or load_settings().mcp_config
+        settings = load_settings()
+        path = file or settings.mcp_config
         servers = read_config(path)
+        known = {*settings.clusters, "*"}
+        if strange := sorted({name for server in servers.values() for name in server.clusters} - known):
+            raise Invalid(
+                f"{path}: clusters: {', '.join(strange)} not watched; there are {', '.join(settings.clusters)}"
+            )
     except Invalid as error:
         err.print(escape(str(error)), style="red")
         raise typer.Exit(1) from error
@@ -38,7 +44,10 @@ def check(file: Annotated[Path | None, typer.Argument(help="Default: MIDWATCH_MC
 
 
 @app.command("list")
-def list_servers(output: Annotated[Output | None, typer.Option("--output", "-o", help="json or yaml.")] = None) -> None:
+def list_servers(
+    output: Annotated[Output | None, typer.Option("--output", "-o", help="json or yaml.")] = None,
+    cluster: Annotated[str, typer.Option(help="Whose servers; default: those of the first watched cluster.")] = "",
+) -> None:
     """Connect to every server, and show its state, what it offers, and what is left out and why.
 
     Exit code 1: one that should be healthy is not.
@@ -46,7 +55,7 @@ def list_servers(output: Annotated[Output | None, typer.Option("--output", "-o",
     try:
         settings = load_settings()
         read_config(settings.mcp_config)
-        records = asyncio.run(_look(settings))
+        records = asyncio.run(_look(settings, cluster))
     except Invalid as error:
         err.print(escape(str(error)), style="red")
         raise typer.Exit(1) from error
@@ -59,8 +68,8 @@ def list_servers(output: Annotated[Output | None, typer.Option("--output", "-o",
         raise typer.Exit(1)
 
 
-async def _look(settings: Settings) -> tuple[ServerRecord, ...]:
-    async with toolbox(settings) as tools:
+async def _look(settings: Settings, cluster: str) -> tuple[ServerRecord, ...]:
+    async with toolbox(settings, cluster=cluster) as tools:
         await tools.offer()
         return tools.records()
 

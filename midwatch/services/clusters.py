@@ -4,6 +4,7 @@ Objects of equal names live in many clusters, so nothing is looked at, planned f
 cluster has its own connections and its own services over them, and an incident is handed to those of its cluster.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -16,10 +17,12 @@ from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef
 from midwatch.services.effects import ActionCall, LiveObjects, Outcome
 from midwatch.services.ingestion import Owners, Surroundings
-from midwatch.services.investigation import Gatherer, Look, Sight
+from midwatch.services.investigation import Enricher, Gatherer, Look, Sight
 from midwatch.services.lost import LooksAtObjects
-from midwatch.services.model_ports import ToolAnswer
+from midwatch.services.model_ports import ToolAnswer, Toolbox
 from midwatch.services.ports import Claim, Journal
+
+_A_NAME = re.compile(r"[A-Za-z0-9][\w.@:/-]{0,199}")
 
 
 class DoesWork(Protocol):
@@ -55,8 +58,20 @@ class ClusterSights:
         mine = self._by_cluster.get(incident.cluster)
         if mine is not None:
             return await mine.gather(incident)
-        said = not_watched(incident.cluster)
+        said = not_watched(incident.cluster, tuple(self._by_cluster))
         return Sight(looks=(Look(tool="kubernetes", input=incident.cluster, output=said, ok=False),))
+
+
+class ClusterEnricher:
+    """Looks beside the cluster's objects, for incidents of the clusters whose metrics and logs can be asked for."""
+
+    def __init__(self, by_cluster: Mapping[str, Enricher]) -> None:
+        self._by_cluster = dict(by_cluster)
+
+    async def enrich(self, incident: Incident) -> tuple[Look, ...]:
+        """None for the others: what is found there would be about something else of the same name."""
+        mine = self._by_cluster.get(incident.cluster)
+        return await mine.enrich(incident) if mine else ()
 
 
 class ClusterOwners:
@@ -95,15 +110,26 @@ class LiveClusters:
 
     def of(self, cluster: str) -> LiveObjects:
         """Those of one cluster; of one that is not watched, a refusal at every look."""
-        return self._by_cluster.get(cluster) or Foreign(cluster)
+        return self._by_cluster.get(cluster) or Foreign(cluster, tuple(self._by_cluster))
 
     async def observe(self, ref: ObjectRef) -> Observed | None:
         """Refused: a name alone does not say which cluster is meant."""
         raise Refused(Reason.CLUSTER_NOT_WATCHED, f"In which cluster {ref} is to be looked at was not said.")
 
 
+class ClusterTools:
+    """The tools of each cluster, so that what is said of one incident never reaches another cluster."""
+
+    def __init__(self, by_cluster: Mapping[str, Toolbox]) -> None:
+        self._by_cluster = dict(by_cluster)
+
+    def of(self, cluster: str) -> Toolbox:
+        """See :class:`~midwatch.services.model_ports.Toolboxes`."""
+        return self._by_cluster.get(cluster) or OutOfSight(cluster)
+
+
 class OutOfSight:
-    """The tools of a model for an incident in a cluster that they do not look at: none."""
+    """The tools for a cluster that nobody here looks at: none."""
 
     def __init__(self, cluster: str) -> None:
         self._cluster = cluster
@@ -118,11 +144,11 @@ class OutOfSight:
 class Foreign:
     """A cluster that this house does not watch: it is neither looked at nor changed."""
 
-    def __init__(self, name: str = "") -> None:
-        self._said = not_watched(name)
+    def __init__(self, name: str = "", watched: Sequence[str] = ()) -> None:
+        self._said, self._watched = not_watched(name, watched), watched
 
     def of(self, cluster: str) -> "Foreign":
-        return Foreign(cluster)
+        return Foreign(cluster, self._watched)
 
     async def observe(self, ref: ObjectRef) -> Observed | None:
         raise Refused(Reason.CLUSTER_NOT_WATCHED, f"{ref} cannot be looked at: {self._said}")
@@ -134,10 +160,13 @@ class Foreign:
         raise Refused(Reason.CLUSTER_NOT_WATCHED, f"{call.ref} cannot be changed: {self._said}")
 
 
-def not_watched(cluster: str) -> str:
-    """Why nothing is done there, and what to do about it."""
-    which = f"cluster {cluster!r}" if cluster else "that cluster"
+def not_watched(cluster: str, watched: Sequence[str] = ()) -> str:
+    """Why nothing is done there, and which setting to change; ``watched`` are the clusters that we know."""
+    if not _A_NAME.fullmatch(cluster):  # a sender's label: it is not repeated where it reads like anything but a name
+        return "that cluster is not watched by this house (see MIDWATCH_CONTEXTS and MIDWATCH_CLUSTER_ALIASES)."
+    alias = f"MIDWATCH_CLUSTER_ALIASES={cluster}={watched[0] if len(watched) == 1 else 'NAME'}"
+    same = f"{watched[0]} under another name" if len(watched) == 1 else f"one of {', '.join(watched) or 'ours'}"
     return (
-        f"{which} is not watched by this house (watch it with MIDWATCH_CONTEXTS, or name it as another in "
-        "MIDWATCH_CLUSTER_ALIASES)."
+        f"cluster {cluster!r} is not watched by this house. If it is {same}, set {alias}; if it is another one, watch "
+        "it with MIDWATCH_CONTEXTS."
     )

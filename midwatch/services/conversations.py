@@ -117,7 +117,7 @@ class Conversations(Protocol):
 
 class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is remembered between two messages, for minutes. ``pending`` is a question that lacked ``namespace`` or the
-    like, as it was put; ``namespace`` is the last one spoken of; ``since`` is when the session began.
+    like, as it was put; ``namespace`` and ``cluster`` are the last ones spoken of; ``since`` is when the session began.
     """
 
     channel: str
@@ -126,6 +126,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     model: str = ""
     namespace: str = ""
     pending: str = ""
+    cluster: str = ""
 
 
 class Sessions(Protocol):

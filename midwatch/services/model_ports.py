@@ -52,6 +52,14 @@ class Toolbox(Protocol):
         ...
 
 
+class Toolboxes(Protocol):
+    """The tools of each cluster."""
+
+    def of(self, cluster: str) -> Toolbox:
+        """Those that look at this cluster and at no other; one without tools for a cluster that is not watched."""
+        ...
+
+
 class Runbook(msgspec.Struct, frozen=True, kw_only=True):
     """What people wrote down for such a case: validated and capped. It is data, never an instruction."""
 

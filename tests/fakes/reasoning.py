@@ -99,6 +99,7 @@ class Study:
         self.model, self.tools, self.shelf = model, tools or Tools(), shelf
         self.limits = limits or Limits(race_below=0.0)
         self.first, self.signals, self.looks = first, signals, looks
+        self.clusters: list[str] = []
         self.store, self.clock, self.ids = store or MemoryStore(), ManualClock(), CountingIds()
         self.id = IncidentId("0000000a-0000-7000-8000-000000000001")
 
@@ -125,13 +126,18 @@ class Study:
     def refinement(self) -> Refinement:
         means = Means(
             model=self.model,
-            toolbox=self.tools,
+            tools=self,
             playbooks=PLAYBOOKS,
             runbooks=self.shelf,
             journal=self.store.journal,
             quiet=self.store.journal,
         )
         return Refinement(means, self.limits, self.clock, self.ids, by="worker")
+
+    def of(self, cluster: str) -> Tools:
+        """The tools of whichever cluster; ``clusters`` keeps which was asked for."""
+        self.clusters.append(cluster)
+        return self.tools
 
     async def run(self) -> Incident:
         """From the first report to the end of the refinement."""

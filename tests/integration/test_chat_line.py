@@ -21,6 +21,9 @@ from midwatch.domain.users import Person, Role
 from midwatch.sandbox.runtime import Sandbox, SandboxOptions, running_sandbox
 from midwatch.services.chat.desk import Chat
 from midwatch.services.chat.requesting import Requesting
+from midwatch.services.chat.sight import Sights
+from midwatch.services.chat.where import Place
+from midwatch.services.clusters import ClusterTools
 from midwatch.services.messaging import IncomingMessage
 from midwatch.services.users import Users
 from midwatch.settings import load_settings
@@ -105,7 +108,7 @@ async def test_it_talks_and_scans_where_that_is_configured(
     model, tools = ScriptedModel(Say("", calls=[call("sec_port_scan")]), "Port 5432 is closed."), Tools(*SCANNERS)
     async with (
         open_resources(settings, owner="gateway") as resources,
-        open_chat(resources, CountedBells(), model=model, toolbox=tools) as chat,
+        open_chat(resources, CountedBells(), model=model, tools=ClusterTools({"sandbox": tools})) as chat,
     ):
         await known(resources.users())
         assert await ask(chat, "why can nobody reach the database?") == "Port 5432 is closed."
@@ -138,13 +141,13 @@ async def soon(check: Callable[[], Awaitable[bool]], within_s: float = 40.0) -> 
 
 
 def wishes(remedy: Remedy) -> Requesting:
-    sight = ClusterSight(remedy.kube, remedy.clock)
-    return Requesting(remedy.store.journal, sight, remedy.clock, remedy.ids, cluster="sandbox")
+    sights = Sights({"sandbox": ClusterSight(remedy.kube, remedy.clock)})
+    return Requesting(remedy.store.journal, sights, remedy.clock, remedy.ids, clusters=("sandbox",))
 
 
 async def test_a_wish_is_planned_approved_and_carried_out_once(remedy: Remedy) -> None:
     text = "scale deployment payment-api in payments to 3"
-    said = await wishes(remedy).answer(intent_of(text), OSCAR, said=text)
+    said = await wishes(remedy).answer(intent_of(text), OSCAR, Place(cluster="sandbox", text=text), said=text)
     assert "waits for approval" in said
     (row,) = await remedy.store.journal.recent()
     incident = await remedy.approved(await remedy.store.journal.read(row.id))
@@ -158,7 +161,7 @@ async def test_a_wish_is_planned_approved_and_carried_out_once(remedy: Remedy) -
 
 async def test_a_rejected_wish_is_over(remedy: Remedy) -> None:
     text = "restart payment-api in payments"
-    await wishes(remedy).answer(intent_of(text), OSCAR, said=text)
+    await wishes(remedy).answer(intent_of(text), OSCAR, Place(cluster="sandbox", text=text), said=text)
     await remedy.planning.propose(await remedy.claim(Work.PLAN))
     asked = await remedy.approvals.ask(await remedy.claim(Work.ASK))
     await remedy.click(asked, Choice.REJECT)

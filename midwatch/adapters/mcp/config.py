@@ -31,7 +31,8 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     """One server. Secrets stand as ``${env:NAME}`` or ``${file:PATH}`` in ``env`` and ``headers``.
 
     ``allow`` names the tools a model may call; without it the pinned list of ``profile`` holds. ``timeout`` is in
-    seconds. ``read_only`` keeps out what the server itself calls destructive, even where it is allowed.
+    seconds. ``read_only`` keeps out what the server itself calls destructive, even where it is allowed. ``clusters``
+    are the watched clusters that it looks at, ``*`` for all; without any it is the first one.
     """
 
     command: str = ""
@@ -48,6 +49,11 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     timeout: float = 30.0
     state: Literal["", "maintenance", "vulnerable"] = ""
     disabled: bool = False
+    clusters: tuple[str, ...] = ()
+
+    def looks_at(self, cluster: str, *, first: bool) -> bool:
+        """Whether it may be asked about this cluster; ``first``: it is the house's first one."""
+        return first if not self.clusters else cluster in self.clusters or "*" in self.clusters
 
     @property
     def transport(self) -> Transport:
@@ -117,6 +123,8 @@ def _faults(name: str, server: ServerConfig) -> list[str]:
     if name == BUILT_IN:
         if server.command or server.url:
             found.append(": is our own server; give another one a name of its own")
+        if server.clusters:
+            found.append(".clusters: there is one of our own server for each cluster")
     elif bool(server.command) == bool(server.url):
         found.append(": needs either command or url")
     if server.command and server.type not in ("", "stdio"):

@@ -40,6 +40,9 @@ class CompositeToolbox:
 
     ``built_in`` starts our Kubernetes server read-only; ``None`` leaves it out. Times are in seconds. ``lazy`` starts
     the servers when the offer is asked for the first time: a house without a model has no use for their processes.
+
+    It is the toolbox of one ``cluster``: servers of the file that look at others are not its own. ``first``: it is the
+    cluster that is meant where nobody says which.
     """
 
     def __init__(
@@ -49,6 +52,8 @@ class CompositeToolbox:
         resolve: Resolve,
         clock: Clock,
         *,
+        cluster: str = "",
+        first: bool = True,
         observe: Observer | None = None,
         probe_every_s: float = 30.0,
         confirm_s: float = 5.0,
@@ -57,7 +62,7 @@ class CompositeToolbox:
         lazy: bool = False,
     ) -> None:
         self._config, self._built_in, self._resolve, self._clock = config, built_in, resolve, clock
-        self._observe = observe
+        self._cluster, self._first, self._observe = cluster, first, observe
         self._times = {"probe_every_s": probe_every_s, "confirm_s": confirm_s, "tools_ttl_s": tools_ttl_s}
         self._reload_s, self._lazy = reload_s, lazy
         self._starting = asyncio.Lock()
@@ -154,7 +159,11 @@ class CompositeToolbox:
             wanted = {name: m.config for name, m in self._members.items()}  # the first time: our own server alone
         else:
             self.fault = ""
-        wanted = {name: config for name, config in self._with_ours(wanted).items() if not config.disabled}
+        wanted = {
+            name: config
+            for name, config in self._with_ours(wanted).items()
+            if not config.disabled and (name == BUILT_IN or config.looks_at(self._cluster, first=self._first))
+        }
         gone = [name for name, member in self._members.items() if wanted.get(name) != member.config]
         await asyncio.gather(*(self._drop(name) for name in gone))
         for name, config in wanted.items():

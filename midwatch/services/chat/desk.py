@@ -17,6 +17,7 @@ from midwatch.services.chat.requesting import Requesting
 from midwatch.services.chat.sight import LOOKS, Looking
 from midwatch.services.chat.titles import title_of
 from midwatch.services.chat.watch import Watchkeeping
+from midwatch.services.chat.where import Place, Where
 from midwatch.services.chat.words import FAILED, HELP, HELP_MODEL, NO_MODEL, NO_SCANNER, STRANGER
 from midwatch.services.conversations import (
     ChatMessage,
@@ -46,9 +47,16 @@ class Talker(Protocol):
     async def available(self) -> bool: ...
 
     async def answer(
-        self, question: ChatMessage, conversation: Conversation, person: Person, session: Session, stream: Stream
+        self,
+        question: ChatMessage,
+        conversation: Conversation,
+        person: Person,
+        session: Session,
+        stream: Stream,
+        *,
+        cluster: str,
     ) -> str:
-        """Text for a person. ``Transient`` or ``Permanent`` when no model can answer."""
+        """Text for a person, with the tools of one cluster. ``Transient`` or ``Permanent`` when no model can answer."""
         ...
 
     async def choose(self, name: str, conversation: Conversation, person: Person, *, always: bool) -> str:
@@ -65,6 +73,7 @@ class Extra(Protocol):
 class Helpers(msgspec.Struct, frozen=True, kw_only=True):
     """Who answers what. ``None`` and absent ones say so themselves."""
 
+    where: Where
     looking: Looking
     watch: Watchkeeping
     deciding: Deciding
@@ -208,17 +217,20 @@ class Chat:
         session = await self._sessions.get(key) or Session(
             channel=conversation.channel, conversation=conversation.id, since=question.at
         )
-        intent = completed(intent_of(question.text), question.text, session)
-        said, pending = await self._by_intent(intent, question, conversation, person, session, stream)
+        place = await self._helpers.where.of(question.text, conversation, session)
+        intent = completed(intent_of(place.text), place.text, session)
+        said, pending = await self._by_intent(intent, place, question, conversation, person, session, stream)
         if intent.kind is Kind.CLEAR:
             await self._sessions.drop(key)
         else:
-            await self._sessions.put(key, msgspec.structs.replace(session, pending=pending))
+            spoken_of = place.cluster if place.certain else session.cluster
+            await self._sessions.put(key, msgspec.structs.replace(session, pending=pending, cluster=spoken_of))
         return said
 
     async def _by_intent(
         self,
         intent: Intent,
+        place: Place,
         question: ChatMessage,
         conversation: Conversation,
         person: Person,
@@ -227,21 +239,25 @@ class Chat:
     ) -> tuple[str, str]:
         """The answer, and the question to be completed by the next message where a word was missing."""
         help_ = self._helpers
+        if place.refusal and (intent.kind in LOOKS or intent.kind in (Kind.SCALE, Kind.RESTART)):
+            return place.refusal, ""
         if intent.kind in LOOKS:
-            said = await help_.looking.answer(intent)
-            return said.text, question.text[:300] if said.unclear else ""
+            said = await help_.looking.answer(intent, place.cluster)
+            told = f"(cluster {place.cluster}) {said.text}" if help_.where.many else said.text
+            return told, place.text[:300] if said.unclear else ""
         if intent.kind in CHOICES:
             about = {"identity": question.author, "channel": question.channel, "message": question.id}
             return await help_.deciding.answer(intent, person, **about), ""
         if intent.kind in (Kind.SCALE, Kind.RESTART):
-            return await help_.requesting.answer(intent, person, said=question.text), ""
+            return await help_.requesting.answer(intent, person, place, said=question.text), ""
         if (extra := help_.extras.get(intent.kind)) is not None:
             return await extra.answer(intent, person), ""
-        return await self._plain(intent, question, conversation, person, session, stream), ""
+        return await self._plain(intent, place, question, conversation, person, session, stream), ""
 
     async def _plain(
         self,
         intent: Intent,
+        place: Place,
         question: ChatMessage,
         conversation: Conversation,
         person: Person,
@@ -283,7 +299,9 @@ class Chat:
             case _:
                 if talker is None or not await talker.available():
                     return NO_MODEL
-                return await talker.answer(question, conversation, person, session, stream)
+                if place.refusal:
+                    return place.refusal
+                return await talker.answer(question, conversation, person, session, stream, cluster=place.cluster)
 
 
 def completed(intent: Intent, text: str, session: Session) -> Intent:

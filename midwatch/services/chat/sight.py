@@ -1,5 +1,6 @@
 """Looking at the cluster for a person: read-only, masked, and short enough for a phone."""
 
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 import msgspec
@@ -60,21 +61,35 @@ class Sight(Protocol):
         ...
 
 
+class Sights:
+    """The sight of each watched cluster."""
+
+    def __init__(self, by_cluster: Mapping[str, Sight]) -> None:
+        self._by_cluster = dict(by_cluster)
+
+    def of(self, cluster: str) -> Sight:
+        """That of this cluster and of no other. Raises ``NotFound`` for one that is not watched."""
+        mine = self._by_cluster.get(cluster)
+        if mine is None:
+            raise NotFound(f"The cluster {cluster} is not watched by me: I cannot look there.")
+        return mine
+
+
 LOOKS: Final = (Kind.LIST, Kind.LOGS, Kind.EVENTS, Kind.TOP, Kind.DESCRIBE)
 
 
 class Looking:
     """Answers to the questions that need nothing but a look."""
 
-    def __init__(self, sight: Sight) -> None:
-        self._sight = sight
+    def __init__(self, sights: Sights) -> None:
+        self._sights = sights
 
-    async def answer(self, intent: Intent) -> "Said":
-        """Text for a person; what could not be read is said, not raised. ``Transient`` becomes a sentence too: a
-        person would rather know now than be answered in a while.
+    async def answer(self, intent: Intent, cluster: str) -> "Said":
+        """Text for a person, of one cluster; what could not be read is said, not raised. ``Transient`` becomes a
+        sentence too: a person would rather know now than be answered in a while.
         """
         try:
-            return Said(mask(await self._answer(intent)))
+            return Said(mask(await self._answer(intent, self._sights.of(cluster))))
         except Transient as error:
             return Said(f"The cluster does not answer now: {mask(error.message)[:300]}")
         except Refused as error:
@@ -82,47 +97,47 @@ class Looking:
         except MidwatchError as error:
             return Said(mask(error.message)[:600])
 
-    async def _answer(self, intent: Intent) -> str:
+    async def _answer(self, intent: Intent, sight: Sight) -> str:
         match intent.kind:
             case Kind.LIST if intent.object_kind == "Pod":
-                return _pods(await self._sight.pods(intent.namespace), intent)
+                return _pods(await sight.pods(intent.namespace), intent)
             case Kind.LIST:
-                return await self._table(intent)
+                return await self._table(intent, sight)
             case Kind.LOGS:
-                return await self._logs(intent)
+                return await self._logs(intent, sight)
             case Kind.EVENTS:
-                said = await self._sight.events(intent.namespace, intent.name)
+                said = await sight.events(intent.namespace, intent.name)
                 about = f" of {intent.name}" if intent.name else ""
                 return f"Events{about}{_where(intent.namespace)}, newest last:\n{block(said, keep_end=True)}"
             case Kind.TOP:
-                said = await self._sight.top(intent.word, intent.namespace)
+                said = await sight.top(intent.word, intent.namespace)
                 return f"Use of {intent.word}{_where(intent.namespace)}:\n{block(said)}"
             case _:
-                return await self._describe(intent)
+                return await self._describe(intent, sight)
 
-    async def _table(self, intent: Intent) -> str:
-        said = await self._sight.table(intent.object_kind, intent.namespace)
+    async def _table(self, intent: Intent, sight: Sight) -> str:
+        said = await sight.table(intent.object_kind, intent.namespace)
         return f"{intent.object_kind}s{_where(intent.namespace)}:\n{block(said)}"
 
-    async def _describe(self, intent: Intent) -> str:
+    async def _describe(self, intent: Intent, sight: Sight) -> str:
         kinds = (intent.object_kind,) if intent.object_kind else ("Deployment", "StatefulSet", "DaemonSet", "Pod")
-        kind, namespace = await self._one(intent, kinds)
-        said = await self._sight.describe(kind, intent.name, namespace)
+        kind, namespace = await self._one(intent, kinds, sight)
+        said = await sight.describe(kind, intent.name, namespace)
         return f"{kind} {intent.name}{_where(namespace)}:\n{block(said)}"
 
-    async def _logs(self, intent: Intent) -> str:
+    async def _logs(self, intent: Intent, sight: Sight) -> str:
         if not intent.name:
             return "Logs of what? Say: logs of POD in NAMESPACE."
-        pod = _chosen(await self._sight.pods(intent.namespace), intent)
+        pod = _chosen(await sight.pods(intent.namespace), intent)
         tail = min(max(intent.number or _LINES, 1), 200)
-        said = await self._sight.logs(pod.namespace, pod.name, previous=intent.previous, tail=tail)
+        said = await sight.logs(pod.namespace, pod.name, previous=intent.previous, tail=tail)
         run = " before its last restart" if intent.previous else ""
         return f"Last {tail} lines of {pod.namespace}/{pod.name}{run}:\n{block(said, keep_end=True)}"
 
-    async def _one(self, intent: Intent, kinds: tuple[str, ...]) -> tuple[str, str]:
+    async def _one(self, intent: Intent, kinds: tuple[str, ...], sight: Sight) -> tuple[str, str]:
         if not intent.name:
             raise NotFound("Of what? Name it: describe deployment NAME in NAMESPACE.")
-        return the_place(await self._sight.places(intent.name, kinds, intent.namespace), intent)
+        return the_place(await sight.places(intent.name, kinds, intent.namespace), intent)
 
 
 def the_place(found: tuple[tuple[str, str], ...], intent: Intent) -> tuple[str, str]:

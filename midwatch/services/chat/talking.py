@@ -28,7 +28,7 @@ from midwatch.domain.users import Person
 from midwatch.services.chat.watch import story
 from midwatch.services.conversations import ChatMessage, Conversation, Conversations, Session, Speaker
 from midwatch.services.messaging import Stream
-from midwatch.services.model_ports import Model, Toolbox
+from midwatch.services.model_ports import Model, Toolbox, Toolboxes
 from midwatch.services.ports import Journal
 from midwatch.services.reasoning.fencing import Fence
 from midwatch.services.runtime import Clock
@@ -66,12 +66,13 @@ class Talking:
     """See :class:`midwatch.services.chat.desk.Talker`. ``window_tokens`` bounds what is remembered of a conversation.
 
     ``channel_models`` names the model of a channel; ``nonce`` makes the word of a fence, anew for each answer.
+    ``clusters`` are those that are watched.
     """
 
     def __init__(
         self,
         model: Model,
-        toolbox: Toolbox,
+        tools: Toolboxes,
         conversations: Conversations,
         journal: Journal,
         users: Users,
@@ -80,11 +81,13 @@ class Talking:
         nonce: Callable[[], str],
         channel_models: Mapping[str, str],
         window_tokens: int,
+        clusters: tuple[str, ...] = (),
         budget: Budget = USUAL_BUDGET,
     ) -> None:
-        self._model, self._toolbox, self._conversations = model, toolbox, conversations
+        self._model, self._tools, self._conversations = model, tools, conversations
         self._journal, self._users, self._clock, self._nonce = journal, users, clock, nonce
         self._channel_models, self._window_tokens, self._budget = dict(channel_models), window_tokens, budget
+        self._clusters = clusters
 
     async def available(self) -> bool:
         return await self._model.available()
@@ -114,27 +117,48 @@ class Talking:
         return next(((name, why) for name, why in choices if name), ("", "the default"))
 
     async def answer(
-        self, question: ChatMessage, conversation: Conversation, person: Person, session: Session, stream: Stream
+        self,
+        question: ChatMessage,
+        conversation: Conversation,
+        person: Person,
+        session: Session,
+        stream: Stream,
+        *,
+        cluster: str,
     ) -> str:
-        """Text for a person, masked and of bounded length."""
+        """Text for a person, masked and of bounded length. The tools are those of one cluster."""
+        toolbox = self._tools.of(cluster)
+        offered = await toolbox.offer()
         fence = Fence(self._nonce())
         turns = await self._window(question, conversation, session, fence)
         name, _ = self.model_of(conversation, person)
         request = ModelRequest(
-            system=SYSTEM,
+            system=SYSTEM + self._told_of(cluster),
             turns=turns,
-            tools=await self._toolbox.offer(),
+            tools=offered,
             model=name,
             max_tokens=1500,
             purpose="chat",
             incident=conversation.incident,
         )
         async with _Growing(stream, self._clock) as growing:
-            reply = await self._loop(request, fence, growing)
+            reply = await self._loop(request, toolbox, fence, growing)
         text = mask(reply.turn.text).strip() or "I have no answer to that."
         return text if len(text) <= _MOST_CHARS else f"{text[:_MOST_CHARS]}…"
 
-    async def _loop(self, request: ModelRequest, fence: Fence, growing: "_Growing") -> ModelReply:
+    def _told_of(self, cluster: str) -> str:
+        """What a model must know where there are several clusters; a name that an alert gave is not repeated."""
+        if cluster not in self._clusters:
+            return "\n\nYou have no tools for the cluster that this is about: say so where it matters."
+        if len(self._clusters) == 1:
+            return ""
+        return (
+            f"\n\nYour tools look at the cluster {cluster} and at no other; say so in your answer. Watched are "
+            f"{', '.join(self._clusters)}. A person who means another one adds `in cluster NAME`, outside the threads "
+            "of incidents."
+        )
+
+    async def _loop(self, request: ModelRequest, toolbox: Toolbox, fence: Fence, growing: "_Growing") -> ModelReply:
         """Ask, look, and ask again, until the model has an answer or the budget has not."""
         spent = Spent(since=self._clock.now())
         while True:
@@ -147,12 +171,12 @@ class Talking:
             calls = reply.turn.calls
             if not calls or reply.stop is not StopReason.TOOLS or last is not None:
                 return reply
-            results = await asyncio.gather(*(self._called(call, fence) for call in calls))
+            results = await asyncio.gather(*(self._called(call, toolbox, fence) for call in calls))
             spent += Spent(tool_calls=len(calls))
             request = msgspec.structs.replace(request, turns=(*request.turns, reply.turn, ToolTurn(tuple(results))))
 
-    async def _called(self, call: ToolCall, fence: Fence) -> ToolResult:
-        answer = await self._toolbox.call(call.name, call.arguments)
+    async def _called(self, call: ToolCall, toolbox: Toolbox, fence: Fence) -> ToolResult:
+        answer = await toolbox.call(call.name, call.arguments)
         text = mask(answer.text)
         if len(text) > _RESULT_CHARS:
             text = f"{text[:_RESULT_CHARS]}\n({len(text) - _RESULT_CHARS} characters left out)"

@@ -24,8 +24,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     A first report of at least ``small_from`` is checked by the small model first. ``calls_at_once`` bounds the tools of
     one round. ``race_below`` is the first report's confidence under which hypotheses are raced (0: never);
-    ``race_rounds`` is what each may use, ``confirm_from`` what one needs before it is checked. ``cluster`` is the one
-    that the tools look at (empty: whichever): for an incident in another one there are none.
+    ``race_rounds`` is what each may use, ``confirm_from`` what one needs before it is checked.
     """
 
     incident: Budget = Budget()
@@ -44,7 +43,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     hypotheses: int = 3
     race_rounds: int = 3
     confirm_from: float = 0.6
-    cluster: str = ""
 
 
 class Meter:

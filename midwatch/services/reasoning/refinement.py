@@ -12,8 +12,7 @@ from midwatch.domain.errors import Conflict, Invalid, MidwatchError, Permanent, 
 from midwatch.domain.ids import IncidentId
 from midwatch.domain.masking import Masker
 from midwatch.domain.reasons import Reason
-from midwatch.services.clusters import OutOfSight
-from midwatch.services.model_ports import Model, Runbook, Runbooks, Toolbox
+from midwatch.services.model_ports import Model, Runbook, Runbooks, Toolboxes
 from midwatch.services.ports import Claim, Journal
 from midwatch.services.reasoning import prompt
 from midwatch.services.reasoning.answers import Answer
@@ -40,7 +39,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     """What a refinement works with. ``quiet`` is a journal that rings nobody, for steps that nobody waits for."""
 
     model: Model | None
-    toolbox: Toolbox
+    tools: Toolboxes
     playbooks: Playbooks
     runbooks: Runbooks | None = None
     journal: Journal
@@ -135,8 +134,7 @@ class _Work:
         self._fence = Fence(memory.nonce or ids.new().replace("-", "")[-16:])
         self._meter = Meter(limits, memory, means.day, clock)
         summaries = Summaries(model, self._meter, incident.id, self._mask(prompt.about(incident)))
-        toolbox = means.toolbox if limits.cluster in ("", incident.cluster) else OutOfSight(incident.cluster)
-        self._looking = Looking(toolbox, summaries, memory, self._meter, limits, self._mask)
+        self._looking = Looking(means.tools.of(incident.cluster), summaries, memory, self._meter, limits, self._mask)
         self._thinking = Thinking(model, self._looking, ledger, memory, self._meter, limits)
         self._text = ""
 

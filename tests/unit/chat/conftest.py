@@ -9,8 +9,9 @@ from midwatch.domain.users import Role
 from midwatch.services.chat.deciding import Deciding
 from midwatch.services.chat.desk import Chat, Extra, Helpers, Talker
 from midwatch.services.chat.requesting import Requesting
-from midwatch.services.chat.sight import Looking
+from midwatch.services.chat.sight import Looking, Sights
 from midwatch.services.chat.watch import Watchkeeping
+from midwatch.services.chat.where import Where
 from midwatch.services.limiting import LocalRateLimiter
 from midwatch.services.linking import Linking
 from midwatch.services.messaging import IncomingMessage
@@ -32,6 +33,8 @@ class Room:
     clock: HastyClock = field(default_factory=HastyClock)
     ids: CountingIds = field(default_factory=CountingIds)
     sight: FakeSight = field(default_factory=FakeSight)
+    more_sights: dict[str, FakeSight] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
     sessions: MemorySessions = field(default_factory=MemorySessions)
     bells: CountedBells = field(default_factory=CountedBells)
     limiter: LocalRateLimiter = field(default_factory=LocalRateLimiter)
@@ -49,14 +52,22 @@ class Room:
         return Linking(self.users, self.limiter, self.clock)
 
     @property
+    def sights(self) -> dict[str, FakeSight]:
+        """By cluster; ``lab`` is the first."""
+        return {"lab": self.sight, **self.more_sights}
+
+    @property
     def chat(self) -> Chat:
         store = self.store
         watch = Watchkeeping(store.journal, store.silences, self.clock, self.ids)
         helpers = Helpers(
-            looking=Looking(self.sight),
+            where=Where(tuple(self.sights), self.aliases, store.journal),
+            looking=Looking(Sights(self.sights)),
             watch=watch,
             deciding=Deciding(store.journal, store.clicks, watch, self.clock, self.bells),
-            requesting=Requesting(store.journal, self.sight, self.clock, self.ids, cluster="lab"),
+            requesting=Requesting(
+                store.journal, Sights(self.sights), self.clock, self.ids, clusters=tuple(self.sights)
+            ),
             talker=self.talker,
             extras=self.extras,
         )

@@ -12,6 +12,7 @@ from midwatch.domain.users import Role
 from midwatch.services.chat.scanning import Scanning
 from midwatch.services.chat.talking import Talking
 from midwatch.services.chat.words import NO_MODEL, NO_SCANNER
+from midwatch.services.clusters import ClusterTools
 from midwatch.services.model_ports import ToolAnswer
 from tests.fakes.models import Block, Fail, Say, ScriptedModel, call
 from tests.unit.chat.conftest import Room
@@ -36,11 +37,13 @@ class Tools:
         return ToolAnswer(text=self.text)
 
 
-def talker(room: Room, model: ScriptedModel, tools: Tools, **options: object) -> Talking:
-    values: dict[str, object] = {"channel_models": {}, "window_tokens": 2000, **options}
+def talker(room: Room, model: ScriptedModel, *tools: Tools, **options: object) -> Talking:
+    """``tools`` are those of each cluster, in the order of ``room.sights``."""
+    clusters = tuple(room.sights)
+    values: dict[str, object] = {"channel_models": {}, "window_tokens": 2000, "clusters": clusters, **options}
     return Talking(
         model,
-        tools,
+        ClusterTools(dict(zip(clusters, tools, strict=True))),
         room.store.conversations,
         room.store.journal,
         room.users,

@@ -25,6 +25,14 @@ def test_faults_end_with_one(tmp_path: Path) -> None:
     assert "uri" in ran.output
 
 
+def test_a_cluster_that_nobody_watches_is_a_fault(tmp_path: Path) -> None:
+    path = tmp_path / "mcp.json"
+    path.write_text('{"mcpServers": {"k8s": {"command": "x", "allow": ["y"], "clusters": ["*", "elsewhere"]}}}')
+    ran = CliRunner().invoke(app, ["check", str(path)])
+    assert ran.exit_code == 1
+    assert "elsewhere not watched" in ran.output.replace("\n", " ")
+
+
 def test_the_example_of_the_docs_is_sound(tmp_path: Path) -> None:
     page = (Path(__file__).parents[3] / "docs" / "mcp.md").read_text()
     path = tmp_path / "mcp.json"

@@ -42,6 +42,19 @@ def test_the_form_that_people_know() -> None:
     assert servers["old"].wanted_state is ServerState.MAINTENANCE
 
 
+def test_a_server_looks_at_the_first_cluster_unless_it_says_otherwise() -> None:
+    told = {
+        "a": {"command": "x"},
+        "b": {"command": "x", "clusters": ["west"]},
+        "c": {"command": "x", "clusters": ["*"]},
+    }
+    servers = parse_config(json.dumps({"mcpServers": told}).encode(), "f")
+    seen = {
+        name: [servers[name].looks_at("east", first=True), servers[name].looks_at("west", first=False)] for name in told
+    }
+    assert seen == {"a": [True, False], "b": [False, True], "c": [True, True]}
+
+
 def test_no_file_is_no_server(tmp_path: Path) -> None:
     assert read_config(tmp_path / "absent.json") == {}
 

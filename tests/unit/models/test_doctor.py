@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from typer.testing import CliRunner
 
-from midwatch.bootstrap.doctor import Finding, State, examine
+from midwatch.bootstrap.doctor import Finding, State, examine, strange_clusters
 from midwatch.cli import app
 from midwatch.settings import load_settings
 from tests.fakes.llm_server import Error, LlmServer, says
@@ -97,3 +97,12 @@ def test_the_command_exits_by_what_it_found(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv("MIDWATCH_PROT", "1")
     assert run.invoke(app, ["doctor"]).exit_code == 2
     assert "ANTHROPIC_API_KEY" in run.invoke(app, ["doctor", "--help"]).output
+
+
+def test_alerts_of_unknown_clusters_name_the_setting_that_makes_them_ours() -> None:
+    found = strange_clusters({"prod-eu", "sandbox", ""}, ("sandbox",))
+    assert found is not None
+    assert (found.area, found.state) == ("cluster", State.OFF)
+    assert "'prod-eu'" in found.detail
+    assert "MIDWATCH_CLUSTER_ALIASES=prod-eu=sandbox" in found.do
+    assert strange_clusters({"sandbox"}, ("sandbox",)) is None

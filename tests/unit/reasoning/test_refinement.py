@@ -353,3 +353,10 @@ async def test_a_signal_that_joins_meanwhile_costs_nothing() -> None:
     assert incident.report is not None
     assert incident.report.author != "built-in"
     assert len(incident.members) == 2
+
+
+async def test_the_tools_are_those_of_the_incidents_own_cluster() -> None:
+    study = Study(ScriptedModel(Say("Logs.", calls=[call("logs")]), answer()))
+    incident = await study.run()
+    assert study.clusters == [incident.cluster]
+    assert study.tools.calls

@@ -10,8 +10,18 @@ from midwatch.domain.ids import IncidentId
 from midwatch.domain.incidents import Incident, Work
 from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef
-from midwatch.services.clusters import ClusterOwners, ClusterSights, Foreign, LiveClusters, OutOfSight, Routed
-from midwatch.services.investigation import Sight
+from midwatch.services.clusters import (
+    ClusterEnricher,
+    ClusterOwners,
+    ClusterSights,
+    ClusterTools,
+    Foreign,
+    LiveClusters,
+    OutOfSight,
+    Routed,
+    not_watched,
+)
+from midwatch.services.investigation import Look, Sight
 from midwatch.services.ports import Claim
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.runtime import NOON
@@ -86,6 +96,44 @@ async def test_a_model_has_no_tools_for_a_cluster_that_they_do_not_look_at() -> 
     assert await tools.offer() == ()
     answer = await tools.call("list_pods", "{}")
     assert (answer.ok, "'gamma'" in answer.text) == (False, True)
+
+
+async def test_tools_are_handed_out_by_cluster_and_never_the_first_ones_for_want_of_better() -> None:
+    alpha, beta = OutOfSight("a"), OutOfSight("b")
+    tools = ClusterTools({"alpha": alpha, "beta": beta})
+    assert tools.of("alpha") is alpha
+    assert tools.of("beta") is beta
+    assert await tools.of("gamma").offer() == ()
+    assert await tools.of("").offer() == ()
+
+
+async def test_metrics_and_logs_are_asked_for_the_clusters_that_they_are_of() -> None:
+    class Told:
+        async def enrich(self, incident: Incident) -> tuple[Look, ...]:
+            return (Look(tool="prometheus.range", input="up", output=incident.cluster, ok=True),)
+
+    enricher = ClusterEnricher({"alpha": Told()})
+    (look,) = await enricher.enrich(Incident(id=IncidentId("x"), cluster="alpha"))
+    assert look.output == "alpha"
+    assert await enricher.enrich(Incident(id=IncidentId("y"), cluster="beta")) == ()
+
+
+@pytest.mark.parametrize(
+    ("named", "watched", "says"),
+    [
+        ("prod-eu", ("admin@k8s",), "set MIDWATCH_CLUSTER_ALIASES=prod-eu=admin@k8s"),
+        ("prod-eu", ("east", "west"), "If it is one of east, west, set MIDWATCH_CLUSTER_ALIASES=prod-eu=NAME"),
+        ("x. Now obey", ("east",), "that cluster is not watched"),
+        ("", ("east",), "that cluster is not watched"),
+    ],
+)
+def test_who_meets_an_unknown_cluster_is_told_which_setting_to_change(
+    named: str, watched: tuple[str, ...], says: str
+) -> None:
+    said = not_watched(named, watched)
+    assert says in said
+    assert "obey" not in said
+    assert "MIDWATCH_CONTEXTS" in said
 
 
 async def test_live_objects_are_asked_of_the_named_cluster_alone() -> None:
