@@ -4,7 +4,6 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -25,6 +24,7 @@ from midwatch.domain.errors import MidwatchError
 from midwatch.domain.ids import IncidentId
 from midwatch.domain.masking import mask
 from midwatch.domain.users import Person
+from midwatch.services.chat.growing import Growing
 from midwatch.services.chat.watch import story
 from midwatch.services.conversations import ChatMessage, Conversation, Conversations, Session, Speaker
 from midwatch.services.messaging import Stream
@@ -56,7 +56,6 @@ _RESULT_CHARS: Final = 8000
 _MESSAGES: Final = 40
 _STORY_ENTRIES: Final = 30
 _CHARS_PER_TOKEN: Final = 4
-_SHOW_EVERY_S: Final = 0.7
 
 USUAL_BUDGET: Final = Budget(wall_s=90.0, model_calls=8, tool_calls=16, usd=0.5)
 """What one answer may cost; the day's budget is the model's own."""
@@ -141,7 +140,7 @@ class Talking:
             purpose="chat",
             incident=conversation.incident,
         )
-        async with _Growing(stream, self._clock) as growing:
+        async with Growing(stream, self._clock, most=_MOST_CHARS) as growing:
             reply = await self._loop(request, toolbox, fence, growing)
         text = mask(reply.turn.text).strip() or "I have no answer to that."
         return text if len(text) <= _MOST_CHARS else f"{text[:_MOST_CHARS]}…"
@@ -158,7 +157,7 @@ class Talking:
             "of incidents."
         )
 
-    async def _loop(self, request: ModelRequest, toolbox: Toolbox, fence: Fence, growing: "_Growing") -> ModelReply:
+    async def _loop(self, request: ModelRequest, toolbox: Toolbox, fence: Fence, growing: Growing) -> ModelReply:
         """Ask, look, and ask again, until the model has an answer or the budget has not."""
         spent = Spent(since=self._clock.now())
         while True:
@@ -234,41 +233,3 @@ def turns_of(messages: tuple[ChatMessage, ...], record: str) -> tuple[Turn, ...]
     if record and isinstance(turns[0], UserTurn):
         turns[0] = UserTurn(f"This conversation is about an incident; its record:\n{record}\n\n{turns[0].text}")
     return tuple(turns)
-
-
-class _Growing:
-    """Shows a text while it is being written, now and then: the model's pieces come faster than a channel edits."""
-
-    def __init__(self, stream: Stream, clock: Clock) -> None:
-        self._stream, self._clock = stream, clock
-        self._so_far, self._news = "", asyncio.Event()
-        self._showing: asyncio.Task[None] | None = None
-
-    def begin(self) -> None:
-        """Another reply begins: what was said before the tools were called is not the answer."""
-        self._so_far = ""
-
-    def text(self, piece: str) -> None:
-        self._so_far += piece
-        self._news.set()
-
-    async def __aenter__(self) -> "_Growing":
-        self._showing = asyncio.create_task(self._show())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._showing is not None:
-            self._showing.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._showing
-
-    async def _show(self) -> None:
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            if self._so_far.strip():
-                try:
-                    await self._stream(f"{mask(self._so_far)} …")
-                except MidwatchError as error:  # the whole answer follows; what grows may be missed
-                    log.info("an answer cannot be shown while it grows", extra={"error": str(error)})
-            await self._clock.sleep(_SHOW_EVERY_S)
