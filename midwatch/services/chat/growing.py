@@ -1,4 +1,4 @@
-"""An answer while a model writes it: shown now and then, and only as far as no secret can stand half written at its end."""
+"""An answer while a model writes it: shown now and then, as far as no half of a secret can stand in it."""
 
 import asyncio
 import logging

@@ -21,7 +21,7 @@ SECRETS = {
     "spaced": ("Set password: Tr0ub4dor3xyz in the pod.", "Tr0ub4dor3xyz"),
     "bearer": ("It sends Authorization: Bearer abcdefghijklmnop1234 to it.", "abcdefghijklmnop1234"),
     "url": ("It connects to postgres://app:Tr0ub4dor3@db/shop and fails.", "Tr0ub4dor3"),
-    "aws": ("The key AKIAIOSFODNN7EXAMPLE is used by it.", "AKIAIOSFODNN7EXAMPLE"),
+    "aws": ("The key AKIAIOSFODNN7EXAMPLE is used by it.", "IOSFODNN7EXAMPLE"),
     "jwt": (
         "See eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0.SflKxwRJSMeKKF2QT4 in it.",
         "hbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0",
