@@ -3,6 +3,7 @@
 import time
 from contextlib import nullcontext, suppress
 from itertools import groupby
+from pathlib import Path
 from textwrap import shorten
 from typing import Annotated
 from urllib.parse import quote
@@ -59,6 +60,28 @@ def incidents(
             _follow(api, incident)
         else:
             _show(api, incident, output)
+
+
+def postmortem(
+    incident: Annotated[str, typer.Argument(metavar="ID", help="The incident; the beginning of its id will do.")],
+    to: Annotated[Path | None, typer.Option("--to", help="Write it into this file, which must not exist yet.")] = None,
+) -> None:
+    """Draft a post-mortem from an incident's journal, as Markdown with a link for every claim.
+
+    What only people know is left as questions. Exit codes: 0 done, 1 refused or not found, 2 wrong usage, 3 Midwatch
+    cannot be reached.
+    """
+    with open_api() as api:
+        text = api.raw(f"/api/incidents/{quote(incident)}/postmortem").decode()
+    if to is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        with to.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise typer.BadParameter(f"{to}: {error.strerror}; name another file") from error
+    typer.echo(f"Written to {to}")
 
 
 def _list(api: Api, params: dict[str, str | int | bool], output: Output | None, *, watch: bool) -> None:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import RedirectResponse
@@ -19,6 +20,7 @@ from serve.decisions import PENDING, Judgement, decide
 from serve.dependencies import Edge, TheEdge
 from serve.following import follow, resume_point
 from serve.pages import Pages
+from serve.postmortem import whole_draft
 from serve.problems import Unauthorized, problem_of
 from serve.security import COOKIE, Caller, Sessions, bearer_of, caller_of, check_csrf, check_role, within_rate
 from serve.sse import HEARTBEAT, event, stream
@@ -154,6 +156,15 @@ async def incident_page(edge: TheEdge, caller: Visitor, pages: ThePages, inciden
         happenings=happenings(entry for entry in entries if entry.seq <= incident.seq),
         judgement=None,
     )
+
+
+@router.get("/incidents/{incident_id}/postmortem.md", dependencies=[Depends(within_rate)])
+async def postmortem(request: Request, edge: TheEdge, _: Visitor, incident_id: str) -> Response:
+    """The draft of a post-mortem, to be kept as a file."""
+    text = await whole_draft(edge, IncidentId(incident_id), str(request.base_url).rstrip("/"))
+    name = f"postmortem-{quote(incident_id, safe='')}.md"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(text, media_type="text/markdown; charset=utf-8", headers=headers)
 
 
 @router.get("/incidents/{incident_id}/live")

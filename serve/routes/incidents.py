@@ -5,12 +5,13 @@ from http import HTTPStatus
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from midwatch.domain.ids import IncidentId
 from midwatch.domain.shadows import tallies
 from serve.dependencies import Edge, TheEdge
 from serve.following import follow, resume_point
+from serve.postmortem import whole_draft
 from serve.schemas.plain import json_response, plain
 from serve.security import authorised, within_rate
 from serve.sse import HEARTBEAT, event, stream
@@ -61,6 +62,13 @@ async def timeline(
     if last_event_id and found.state.final and start >= found.seq:
         return Response(status_code=HTTPStatus.NO_CONTENT)
     return stream(_events(edge, found.id, start))
+
+
+@router.get("/incidents/{incident_id}/postmortem")
+async def postmortem(request: Request, edge: TheEdge, incident_id: str) -> Response:
+    """The draft of a post-mortem, as Markdown: times, cause, what was done, the story with a link for each entry."""
+    text = await whole_draft(edge, IncidentId(incident_id), str(request.base_url).rstrip("/"))
+    return Response(text, media_type="text/markdown; charset=utf-8")
 
 
 @router.get("/shadows")

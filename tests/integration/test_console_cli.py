@@ -24,6 +24,7 @@ TWO = "0192f0a0-2222-7000-8000-000000000002"
 app = Typer()
 app.command()(incidents.incidents)
 app.command()(incidents.signals)
+app.command()(incidents.postmortem)
 app.command()(approvals.approve)
 app.command()(approvals.reject)
 app.command()(status.status)
@@ -89,6 +90,19 @@ def test_one_incident_is_told_whole(asked: Night) -> None:
         f"midwatch approve {ONE[:18]}",
     ):
         assert text in result.stdout, text
+
+
+def test_a_post_mortem_is_printed_or_kept(asked: Night, tmp_path: Path) -> None:
+    printed = midwatch("postmortem", ONE[:13])
+    assert printed.exit_code == 0
+    assert printed.stdout.startswith("# Post-mortem: checkout keeps crashing\n")
+    file = tmp_path / "review.md"
+    assert midwatch("postmortem", ONE, "--to", str(file)).exit_code == 0
+    assert file.read_text().startswith("# Post-mortem: ")
+    again = midwatch("postmortem", ONE, "--to", str(file))
+    assert again.exit_code == 2
+    assert "name another file" in again.stderr
+    assert midwatch("postmortem", "ffff").exit_code == 1
 
 
 def test_watching_ends_when_the_incident_does(night: Night) -> None:
