@@ -8,13 +8,16 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from midwatch.adapters.catalog.enrichment import load_questions
 from midwatch.adapters.catalog.log_patterns import load_log_patterns
 from midwatch.adapters.catalog.rules import ExampleSignal, example_signal, load_rules
 from midwatch.adapters.catalog.yaml_source import yaml_files
 from midwatch.adapters.system import SystemClock
-from midwatch.commands.client import Output, show_raw
+from midwatch.commands.client import Output, open_api, show_raw
+from midwatch.domain.backtest import Backtest, Ruling
+from midwatch.domain.backtest import backtest as compare
 from midwatch.domain.errors import Invalid
 from midwatch.domain.grouping import home_key
 from midwatch.domain.logs import check_examples
@@ -101,6 +104,67 @@ def explain(
         _print(told)
     if told.rule is None:
         raise typer.Exit(1)
+
+
+@app.command()
+def backtest(
+    folder: Annotated[Path, typer.Argument(help="Folder of the rule files to try.")],
+    signals: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Signals as `midwatch signals -o json` prints them. - reads stdin."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Without FILE: ask Midwatch for so many.")] = 1000,
+    output: Annotated[Output | None, typer.Option("--output", "-o", help="json or yaml.")] = None,
+) -> None:
+    """Try other rules on signals that came in, and show what they would have ruled differently. Changes nothing.
+
+    Compared is which rule takes a signal, its severity, who may act, the playbook and maintenance windows; thresholds
+    and waiting times are not played through. Exit codes: 0 nothing differs, 1 something does, 2 the rules or the
+    signals cannot be read, 3 Midwatch cannot be reached.
+    """
+    try:
+        before, after = load_rules(load_settings().rules_dir), load_rules(folder)
+        given = None if signals is None else sys.stdin.buffer.read() if str(signals) == "-" else signals.read_bytes()
+        rows = None if given is None else msgspec.json.decode(given, type=_Rows).signals
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, Invalid) as error:
+        err.print(escape(str(error)), style="red", highlight=False)
+        raise typer.Exit(2) from error
+    if rows is None:
+        with open_api() as api:
+            rows = api.get("/api/signals", _Rows, limit=limit).signals
+    found = compare(before, after, (row.signal for row in rows))
+    if output in (Output.JSON, Output.YAML):
+        show_raw(msgspec.json.encode(found), output)
+    else:
+        _print_backtest(found)
+    if found.changes:
+        raise typer.Exit(1)
+
+
+def _print_backtest(found: Backtest) -> None:
+    if not found.signals:
+        out.print("No firing signals to try the rules on.")
+        return
+    if found.changes:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("SIGNALS", justify="right")
+        for name in ("CONDITION", "NOW", "WITH THESE RULES", "FOR EXAMPLE"):
+            table.add_column(name)
+        for each in found.changes:
+            table.add_row(
+                str(each.count), escape(each.condition), _ruled(each.before), _ruled(each.after), escape(each.example)
+            )
+        out.print(table)
+    groups = f"{found.groups_before} groups of signals open incidents now, {found.groups_after} with these rules."
+    out.print(f"{found.same} of {found.signals} firing signals are ruled the same. {groups}", highlight=False)
+
+
+def _ruled(ruling: Ruling) -> str:
+    if not ruling.rule:
+        return "no rule"
+    how = "silenced by " + ruling.silenced if ruling.silenced else "" if ruling.opens else "opens nothing"
+    parts = (ruling.rule, how or str(ruling.severity), str(ruling.tier), ruling.playbook)
+    return escape(", ".join(part for part in parts if part))
 
 
 def read_signal(body: bytes) -> Signal:
