@@ -28,6 +28,7 @@ class ApprovalBroker(Resident):
             ) as desk:
 
                 async def turn() -> None:
+                    await approvals.ask_anew()
                     await approvals.drain()
                     await desk.drain()
 

@@ -78,6 +78,7 @@ _WHY = {
     Reason.REJECTED_BY_HUMAN: "a person said no",
     Reason.QUORUM_REACHED: "enough people agreed",
     Reason.CONFIRMATION_NEEDED: "high risk is confirmed twice",
+    Reason.CLOCK_TURNED_BACK: "the clock was turned back",
     Reason.SIGNALS_CLEARED: "every signal cleared",
     Reason.RESUMED: "taken up again after an interruption",
     Reason.FOUND_APPLIED: "it was found done already",

@@ -9,7 +9,8 @@ import msgspec
 class Pause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A person's word that nothing is changed for now. ``ends_at`` is ``None`` until it is lifted.
 
-    ``namespaces`` are shell patterns; ``*`` covers cluster-wide objects too.
+    It holds from the moment it is written down, and once lifted for good, whatever the clock does; ``starts_at`` is for
+    people. ``namespaces`` are shell patterns; ``*`` covers cluster-wide objects too.
     """
 
     id: str
@@ -18,6 +19,7 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     namespaces: tuple[str, ...] = ("*",)
     ends_at: datetime | None = None
     reason: str = ""
+    lifted: bool = False
 
     @property
     def everywhere(self) -> bool:
@@ -25,7 +27,7 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def holds(self, now: datetime) -> bool:
         """Whether it is in force at this instant."""
-        return self.starts_at <= now and (self.ends_at is None or now < self.ends_at)
+        return not self.lifted and (self.ends_at is None or now < self.ends_at)
 
     def covers(self, namespace: str) -> bool:
         """Whether objects of this namespace (``""``: cluster-wide ones) are not to be changed."""

@@ -261,7 +261,7 @@ def verify(
             since.append(None)
             waiting.append(result.sentence)
             continue
-        held_since = began or now
+        held_since = min(began or now, now)  # the clock may have been turned back meanwhile
         since.append(held_since)
         if now - held_since < timedelta(seconds=check.hold_s):
             waiting.append(f"{result.sentence}, to hold for {check.hold_s:g} s")

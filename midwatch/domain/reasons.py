@@ -101,6 +101,7 @@ class Reason(StrEnum):
     SIGNALS_CLEARED = "signals-cleared"
     HALF_TIME = "half-time"
     NEXT_RUNG = "next-rung"
+    CLOCK_TURNED_BACK = "clock-turned-back"
     # execution
     PLAN_ALLOWED = "plan-allowed"
     PLAN_APPROVED = "plan-approved"

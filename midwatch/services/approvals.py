@@ -33,6 +33,8 @@ from midwatch.services.users import People
 
 log = logging.getLogger(__name__)
 _TRIES = 100
+_SKEW = timedelta(minutes=1)
+"""Clocks of two machines may differ by so much."""
 
 
 class Approvals:
@@ -52,6 +54,7 @@ class Approvals:
     ) -> None:
         self._journal, self._clicks, self._live, self._people = journal, clicks, live, people
         self._clock, self._ids, self._timeout, self._by = clock, ids, timeout, by
+        self._seen: datetime | None = None
 
     async def ask(self, claim: Claim) -> Incident:
         """Put the question that the verdict demands. ``ClaimLost`` passes."""
@@ -154,6 +157,48 @@ class Approvals:
             comment=f"{sentence} Asked next: {', '.join(higher)}.",
         )
         return [closed, ev.ApprovalRequested(reason=Reason.NEXT_RUNG, request=asked)]
+
+    async def ask_anew(self) -> int:
+        """Put questions again that were asked at a later time than it is now: the clock was turned back; how many.
+
+        Until it had caught up, no answer to them would be in time, and none would be missed either. Looks only at the
+        first call, and when the clock of this process went back since the last one.
+        """
+        seen, self._seen = self._seen, self._clock.now()
+        if seen is not None and self._seen > seen - _SKEW:
+            return 0
+        count = 0
+        for found, asked in await self._journal.approvals():
+            incident: Incident | None = found
+            while incident is not None and (now := self._clock.now()) < asked.requested_at - _SKEW:
+                incident = await self._asked_anew(incident, asked, now)
+                count += incident is None
+        return count
+
+    async def _asked_anew(self, incident: Incident, asked: ApprovalRequest, now: datetime) -> Incident | None:
+        """``None`` when it was put, or need not be; the incident as it stands when somebody wrote first."""
+        request = incident.approval
+        if request is None or request.id != asked.id or request.outcome is not None:
+            return None
+        sentence = f"Asked at {request.requested_at:%Y-%m-%d %H:%M} by a clock that was turned back; asked anew."
+        reason = Reason.CLOCK_TURNED_BACK
+        closed = ev.ApprovalClosed(
+            reason=reason, approval=request.id, outcome=ApprovalOutcome.VOID, by=self._by, comment=sentence
+        )
+        again = msgspec.structs.replace(
+            request,
+            id=ApprovalId(self._ids.new()),
+            requested_at=now,
+            expires_at=now + self._timeout,
+            votes=(),
+            reminded_at=None,
+        )
+        events: list[ev.AnyEvent] = [closed, ev.ApprovalRequested(reason=reason, request=again)]
+        try:
+            await self._journal.append(incident, events, at=now, by=self._by)
+        except Conflict:
+            return await self._journal.read(incident.id)
+        return None
 
     async def _judge(self, click: Click) -> Decision:
         for _ in range(_TRIES):

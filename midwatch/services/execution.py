@@ -358,8 +358,9 @@ class Execution:
         """Every target is this incident's alone while it works on it. Raises ``Later`` where it is not free."""
         await held.keep()
         now, ttl = self._clock.now(), timedelta(seconds=self._pace.lease_ttl_s)
+        rest = timedelta(seconds=self._policy.current().cooldown_s)
         for resource in resources(incident):
-            lease: Lease = await self._leases.acquire(resource, holder=incident.id, now=now, ttl=ttl)
+            lease: Lease = await self._leases.acquire(resource, holder=incident.id, now=now, ttl=ttl, rest=rest)
             if lease.state is not LeaseState.HELD:
                 wait = max(0.5, (lease.until - now).total_seconds())
                 # Who is at work there may be done long before its lease runs out; a rest lasts its time.

@@ -8,7 +8,7 @@ both. All methods raise :class:`~midwatch.domain.errors.Transient` while the sto
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -120,7 +120,10 @@ class WorkQueue(Protocol):
     async def claim(
         self, works: Sequence[Work], *, owner: str, now: datetime, ttl: timedelta, limit: int = 1
     ) -> tuple[Claim, ...]:
-        """Claim pieces of work that are due and not claimed (or whose claim ran out), most severe and oldest first."""
+        """Claim pieces of work that are due and not claimed (or whose claim ran out), most severe and oldest first.
+
+        A claim or a retry further ahead than ``TURNED_BACK`` counts as run out.
+        """
         ...
 
     async def renew(self, claim: Claim, *, now: datetime, ttl: timedelta) -> Claim:
@@ -280,6 +283,11 @@ class ClickBox(Protocol):
         ...
 
 
+LONGEST_REST: Final = timedelta(days=1)
+TURNED_BACK: Final = timedelta(hours=1)
+"""No claim and no retry lies further ahead: what does was written by a clock that was turned back since."""
+
+
 class LeaseState(StrEnum):
     HELD = "held"
     BUSY = "busy"
@@ -299,8 +307,14 @@ class Lease(msgspec.Struct, frozen=True):
 class Leases(Protocol):
     """One mutating plan per resource at a time, and a rest between two."""
 
-    async def acquire(self, resource: str, *, holder: str, now: datetime, ttl: timedelta) -> Lease:
-        """Take or renew the lease for ``holder`` (an execution id: a restarted executor gets its own lease back)."""
+    async def acquire(
+        self, resource: str, *, holder: str, now: datetime, ttl: timedelta, rest: timedelta = LONGEST_REST
+    ) -> Lease:
+        """Take or renew the lease for ``holder`` (an execution id: a restarted executor gets its own lease back).
+
+        Nobody holds longer than ``ttl`` or rests longer than ``rest``: what lies further ahead was written by a clock
+        that was turned back since, and is cut to that.
+        """
         ...
 
     async def release(self, resource: str, *, holder: str, now: datetime, cooldown: timedelta) -> None: ...

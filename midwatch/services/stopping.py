@@ -51,7 +51,7 @@ class Stopping:
         """End the pauses of exactly these namespaces now, or every pause when none are named; which ones ended."""
         now = self._clock.now()
         wanted = [p for p in await self._pauses.active(now) if not namespaces or set(p.namespaces) == set(namespaces)]
-        ended = tuple(msgspec.structs.replace(pause, ends_at=now) for pause in wanted)
+        ended = tuple(msgspec.structs.replace(pause, ends_at=now, lifted=True) for pause in wanted)
         for pause in ended:
             await self._pauses.put(pause, by=by, at=now)
         if ended:

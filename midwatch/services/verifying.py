@@ -1,6 +1,6 @@
 """Verifying: look until a step is proven to have helped, or it is clear that it did not."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -28,6 +28,7 @@ class Verifying:
     def __init__(self, journal: Journal, live: LiveObjects, checking: Checking, clock: Clock) -> None:
         self._journal, self._live, self._checking, self._clock = journal, live, checking, clock
         self._blind = 0
+        self._earliest: datetime | None = None
 
     async def look(
         self, incident: Incident, step: PlanStep, record: StepRecord, patience: Patience, held: HeldClaim
@@ -46,7 +47,9 @@ class Verifying:
                 raise Later(10.0, f"cannot verify: {error}") from error
             return incident, Verification(Standing.PENDING, f"cannot look: {error}", patience)
         now = self._clock.now()
-        acted_at = record.acted_at or now
+        # A clock that was turned back would give it hours: it has its time from the first look at the latest.
+        self._earliest = min(self._earliest or now, record.acted_at or now, now)
+        acted_at = self._earliest
         scene = Scene(step.target, seen, len(incident.active))
         results = await held.during(self._checking.results(step.verify, scene, now))
         found = verify(step.verify, results, patience, acted_at=acted_at, now=now)

@@ -24,15 +24,16 @@ def pause(number: int, begins: int = 0, ends: int | None = None) -> Pause:
 
 
 async def test_pauses_hold_between_their_instants(store: AnyStore) -> None:
-    endless, short, over, coming = pause(1), pause(2, ends=5), pause(3, -9, 0), pause(4, 1)
-    for each in (endless, short, over, coming):
+    endless, short, over, ahead = pause(1), pause(2, ends=5), pause(3, -9, 0), pause(4, 1)
+    for each in (endless, short, over, ahead):
         await store.pauses.put(each, by="api:ann", at=NOON)
-    assert await store.pauses.active(NOON) == (endless, short)
-    assert await store.pauses.active(NOON + 5 * MINUTE) == (endless, coming)
-    assert await store.pauses.recent(limit=2) == (coming, short)
-    lifted = msgspec.structs.replace(endless, ends_at=NOON + MINUTE)
+    assert await store.pauses.active(NOON) == (endless, short, ahead), "it holds at once, though a clock went back"
+    assert await store.pauses.active(NOON + 5 * MINUTE) == (endless, ahead)
+    assert await store.pauses.recent(limit=2) == (ahead, short)
+    lifted = msgspec.structs.replace(endless, ends_at=NOON + MINUTE, lifted=True)
     await store.pauses.put(lifted, by="api:ben", at=NOON + MINUTE)
-    assert await store.pauses.active(NOON + MINUTE) == (short, coming)
+    assert await store.pauses.active(NOON + MINUTE) == (short, ahead)
+    assert await store.pauses.active(NOON - 60 * MINUTE) == (over, short, ahead), "lifted is lifted, whatever the clock"
     trail = [(row.record.what, row.record.who) for row in await store.audit.rows()]
     assert trail[0] == ("pause-called", "api:ann")
     assert trail[-1] == ("pause-ended", "api:ben")

@@ -35,6 +35,8 @@ from midwatch.domain.shadows import Score, Shadow
 from midwatch.domain.signals import Signal, SignalStatus
 from midwatch.domain.silences import Silence
 from midwatch.services.ports import (
+    LONGEST_REST,
+    TURNED_BACK,
     Claim,
     Deferral,
     IncidentSummary,
@@ -288,7 +290,7 @@ class MemoryWork(_Port):
         return [
             row
             for (_, work), row in self._tables.work.items()
-            if work in works and (row.due <= now or _at_once(row)) and (row.until is None or row.until <= now)
+            if work in works and _due(row, now) and (row.until is None or _come(row.until, now))
         ]
 
     async def waiting(self, works: Sequence[Work], *, now: datetime) -> int:
@@ -641,10 +643,14 @@ class MemoryClicks(_Port):
 
 
 class MemoryLeases(_Port):
-    async def acquire(self, resource: str, *, holder: str, now: datetime, ttl: timedelta) -> Lease:
+    async def acquire(
+        self, resource: str, *, holder: str, now: datetime, ttl: timedelta, rest: timedelta = LONGEST_REST
+    ) -> Lease:
         await self._tables.enter()
         known = self._tables.leases.get(resource)
         if known is not None and known.holder != holder and known.until > now:
+            latest = now + (rest if known.state is LeaseState.COOLING else ttl)
+            known = self._tables.leases[resource] = msgspec.structs.replace(known, until=min(known.until, latest))
             return known
         token = known.token if known is not None and known.holder == holder else self._tables.next_token()
         lease = Lease(resource, LeaseState.BUSY, holder, token, now + ttl)
@@ -668,5 +674,10 @@ class MemoryLeases(_Port):
         return lease.state is LeaseState.BUSY and lease.until > now and not executing
 
 
-def _at_once(row: _WorkRow) -> bool:
-    return row.next.due is None and row.retry_at is None
+def _due(row: _WorkRow, now: datetime) -> bool:
+    return (row.next.due is None or row.next.due <= now) and (row.retry_at is None or _come(row.retry_at, now))
+
+
+def _come(at: datetime, now: datetime) -> bool:
+    """Whether it has come, or was written by a clock that was turned back since."""
+    return at <= now or at > now + TURNED_BACK

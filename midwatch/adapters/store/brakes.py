@@ -39,10 +39,10 @@ class PostgresPauses:
 
     async def active(self, now: datetime) -> tuple[Pause, ...]:
         p = t.pauses.c
-        query = select(p.data).where(p.starts_at <= now, or_(p.ends_at.is_(None), p.ends_at > now))
+        query = select(p.data).where(or_(p.ends_at.is_(None), p.ends_at > now))
         async with self._database.begin() as connection:
             found = (await connection.execute(query.order_by(p.starts_at, p.id))).scalars()
-            return tuple(_pause.decode(data) for data in found)
+            return tuple(pause for data in found if (pause := _pause.decode(data)).holds(now))
 
     async def recent(self, *, limit: int = 100) -> tuple[Pause, ...]:
         p = t.pauses.c

@@ -9,7 +9,7 @@ from midwatch.adapters.store import tables as t
 from midwatch.adapters.store.database import Database
 from midwatch.domain.ids import IncidentId
 from midwatch.domain.incidents import Work
-from midwatch.services.ports import Lease, LeaseState
+from midwatch.services.ports import LONGEST_REST, Lease, LeaseState
 
 
 class PostgresLeases:
@@ -18,7 +18,9 @@ class PostgresLeases:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def acquire(self, resource: str, *, holder: str, now: datetime, ttl: timedelta) -> Lease:
+    async def acquire(
+        self, resource: str, *, holder: str, now: datetime, ttl: timedelta, rest: timedelta = LONGEST_REST
+    ) -> Lease:
         row = {
             "resource": resource,
             "holder": holder,
@@ -43,6 +45,9 @@ class PostgresLeases:
             token = (await connection.execute(taking)).scalar()
             if token is not None:
                 return Lease(resource, LeaseState.HELD, holder, token, now + ttl)
+            latest = case((old.cooling, now + rest), else_=now + ttl)
+            cut = update(t.leases).where(old.resource == resource, old.until > latest).values(until=latest)
+            await connection.execute(cut)
             found = (await connection.execute(select(t.leases).where(old.resource == resource))).one()
         state = LeaseState.COOLING if found.cooling else LeaseState.BUSY
         return Lease(resource, state, found.holder, found.token, found.until)

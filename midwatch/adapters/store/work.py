@@ -10,15 +10,16 @@ from midwatch.adapters.store.database import Database
 from midwatch.domain.errors import ClaimLost
 from midwatch.domain.ids import IncidentId
 from midwatch.domain.incidents import Work
-from midwatch.services.ports import Claim
+from midwatch.services.ports import TURNED_BACK, Claim
 
 _FREE = {"claim_owner": None, "claim_token": None, "claim_until": None}
 
 _CLAIM = text("""
     WITH picked AS (
         SELECT incident_id, work FROM work
-         WHERE work = ANY(CAST(:works AS text[])) AND coalesce(greatest(due_at, retry_at) <= :now, true)
-           AND (claim_until IS NULL OR claim_until <= :now)
+         WHERE work = ANY(CAST(:works AS text[])) AND coalesce(due_at <= :now, true)
+           AND coalesce(retry_at <= :now OR retry_at > :absurd, true)
+           AND coalesce(claim_until <= :now OR claim_until > :absurd, true)
          ORDER BY severity_rank DESC, created_at, incident_id, work
          LIMIT :limit
            FOR UPDATE SKIP LOCKED
@@ -48,7 +49,14 @@ class PostgresWork:
         self, works: Sequence[Work], *, owner: str, now: datetime, ttl: timedelta, limit: int = 1
     ) -> tuple[Claim, ...]:
         until = now + ttl
-        wanted = {"works": [work.value for work in works], "owner": owner, "now": now, "until": until, "limit": limit}
+        wanted = {
+            "works": [work.value for work in works],
+            "owner": owner,
+            "now": now,
+            "absurd": now + TURNED_BACK,
+            "until": until,
+            "limit": limit,
+        }
         async with self._database.begin() as connection:
             rows = (await connection.execute(_CLAIM, wanted)).all()
         rows = sorted(rows, key=lambda row: (-row.severity_rank, row.created_at, row.incident_id, row.work))
@@ -76,9 +84,11 @@ class PostgresWork:
 
     async def waiting(self, works: Sequence[Work], *, now: datetime) -> int:
         w = t.work.c
-        due = func.coalesce(func.greatest(w.due_at, w.retry_at) <= now, True)
-        free = or_(w.claim_until.is_(None), w.claim_until <= now)
-        query = select(func.count()).select_from(t.work).where(w.work.in_(works), due, free)
+        absurd = now + TURNED_BACK
+        due = func.coalesce(w.due_at <= now, True)
+        retried = func.coalesce(or_(w.retry_at <= now, w.retry_at > absurd), True)
+        free = func.coalesce(or_(w.claim_until <= now, w.claim_until > absurd), True)
+        query = select(func.count()).select_from(t.work).where(w.work.in_(works), due, retried, free)
         async with self._database.begin() as connection:
             return int((await connection.execute(query)).scalar_one())
 
