@@ -36,8 +36,9 @@ from midwatch.services.checking import Checking
 from midwatch.services.effects import ActionCall, ActionRunner, Effect, LiveObjects
 from midwatch.services.freeing import Freeing
 from midwatch.services.holding import HeldClaim, Later, Pace
+from midwatch.services.leases import Lease, Leases, LeaseState
 from midwatch.services.outcomes import pass_on_lost, taken_effect, why
-from midwatch.services.ports import Claim, Journal, Lease, Leases, LeaseState, WorkQueue
+from midwatch.services.ports import Claim, Journal, WorkQueue
 from midwatch.services.runtime import Clock, Ids
 from midwatch.services.verifying import Verifying
 

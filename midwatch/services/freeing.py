@@ -7,7 +7,8 @@ from midwatch.domain.errors import NotFound
 from midwatch.domain.execution import resources
 from midwatch.domain.incidents import Incident
 from midwatch.services.brakes import PolicySource
-from midwatch.services.ports import Journal, Leases
+from midwatch.services.leases import Leases
+from midwatch.services.ports import Journal
 from midwatch.services.runtime import Clock
 
 

@@ -7,8 +7,7 @@ both. All methods raise :class:`~midwatch.domain.errors.Transient` while the sto
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -120,9 +119,8 @@ class WorkQueue(Protocol):
     async def claim(
         self, works: Sequence[Work], *, owner: str, now: datetime, ttl: timedelta, limit: int = 1
     ) -> tuple[Claim, ...]:
-        """Claim pieces of work that are due and not claimed (or whose claim ran out), most severe and oldest first.
-
-        A claim or a retry further ahead than ``TURNED_BACK`` counts as run out.
+        """Claim pieces of work that are due and not claimed (or whose claim ran out, or lies further ahead than
+        ``TURNED_BACK``), most severe and oldest first.
         """
         ...
 
@@ -280,47 +278,6 @@ class ClickBox(Protocol):
 
     async def outcome(self, click_id: ClickId) -> tuple[str, str] | None:
         """``(outcome, sentence)`` once judged, ``None`` before."""
-        ...
-
-
-LONGEST_REST: Final = timedelta(days=1)
-TURNED_BACK: Final = timedelta(hours=1)
-"""No claim and no retry lies further ahead: what does was written by a clock that was turned back since."""
-
-
-class LeaseState(StrEnum):
-    HELD = "held"
-    BUSY = "busy"
-    COOLING = "cooling"
-
-
-class Lease(msgspec.Struct, frozen=True):
-    """The answer to asking for a resource: held (with a fencing token), busy, or cooling down until ``until``."""
-
-    resource: str
-    state: LeaseState
-    holder: str
-    token: int
-    until: datetime
-
-
-class Leases(Protocol):
-    """One mutating plan per resource at a time, and a rest between two."""
-
-    async def acquire(
-        self, resource: str, *, holder: str, now: datetime, ttl: timedelta, rest: timedelta = LONGEST_REST
-    ) -> Lease:
-        """Take or renew the lease for ``holder`` (an execution id: a restarted executor gets its own lease back).
-
-        Nobody holds longer than ``ttl`` or rests longer than ``rest``: what lies further ahead was written by a clock
-        that was turned back since, and is cut to that.
-        """
-        ...
-
-    async def release(self, resource: str, *, holder: str, now: datetime, cooldown: timedelta) -> None: ...
-
-    async def forsaken(self, *, now: datetime) -> tuple[IncidentId, ...]:
-        """Incidents that hold a lease and have nothing left to execute: whoever was to release it died before."""
         ...
 
 

@@ -1,9 +1,13 @@
 """Ports for what a process gets from the machine: time, ids, and calls that wake others."""
 
-from datetime import datetime
-from typing import Protocol
+from datetime import datetime, timedelta
+from typing import Final, Protocol
 
 from midwatch.domain.incidents import Work
+
+LONGEST_REST: Final = timedelta(days=1)
+TURNED_BACK: Final = timedelta(hours=1)
+"""No claim and no retry lies further ahead: what does was written by a clock that was turned back since."""
 
 
 class Clock(Protocol):

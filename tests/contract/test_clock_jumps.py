@@ -13,7 +13,8 @@ from midwatch.domain.incidents import State, Work
 from midwatch.domain.policy import Policy
 from midwatch.domain.reasons import Reason
 from midwatch.services.approvals import Approvals
-from midwatch.services.ports import Claim, LeaseState
+from midwatch.services.leases import LeaseState
+from midwatch.services.ports import Claim
 from tests.contract.conftest import AnyStore
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.remedies import TTL, Bench

@@ -8,7 +8,8 @@ import msgspec
 from midwatch.domain.ids import ClickId, IncidentId
 from midwatch.domain.incidents import Incident
 from midwatch.domain.playbooks import VerdictKind
-from midwatch.services.ports import CardRow, LeaseState
+from midwatch.services.leases import LeaseState
+from midwatch.services.ports import CardRow
 from tests.contract.conftest import AnyStore
 from tests.fakes.runtime import NOON
 from tests.fakes.samples import a_click, attached, cleared, opened, proposed, report, resolved

@@ -34,18 +34,9 @@ from midwatch.domain.refs import Severity
 from midwatch.domain.shadows import Score, Shadow
 from midwatch.domain.signals import Signal, SignalStatus
 from midwatch.domain.silences import Silence
-from midwatch.services.ports import (
-    LONGEST_REST,
-    TURNED_BACK,
-    Claim,
-    Deferral,
-    IncidentSummary,
-    Lease,
-    LeaseState,
-    PendingSignal,
-    Receipt,
-    SignalRow,
-)
+from midwatch.services.leases import Lease, LeaseState
+from midwatch.services.ports import Claim, Deferral, IncidentSummary, PendingSignal, Receipt, SignalRow
+from midwatch.services.runtime import LONGEST_REST, TURNED_BACK
 from midwatch.services.spending import SpendRow
 from tests.fakes.conversations import MemoryConversations
 from tests.fakes.outbox import ArrivalRow, Card, MemoryArrivals, MemoryCards

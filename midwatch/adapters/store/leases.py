@@ -9,11 +9,12 @@ from midwatch.adapters.store import tables as t
 from midwatch.adapters.store.database import Database
 from midwatch.domain.ids import IncidentId
 from midwatch.domain.incidents import Work
-from midwatch.services.ports import LONGEST_REST, Lease, LeaseState
+from midwatch.services.leases import Lease, LeaseState
+from midwatch.services.runtime import LONGEST_REST
 
 
 class PostgresLeases:
-    """See :class:`midwatch.services.ports.Leases`."""
+    """See :class:`midwatch.services.leases.Leases`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

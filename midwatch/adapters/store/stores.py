@@ -22,17 +22,8 @@ from midwatch.adapters.store.work import PostgresWork
 from midwatch.services.brakes import DeedBook, PauseBook
 from midwatch.services.conversations import Conversations
 from midwatch.services.heartbeats import HeartbeatBook
-from midwatch.services.ports import (
-    ArrivalBox,
-    AuditTrail,
-    CardBox,
-    ClickBox,
-    Inbox,
-    Journal,
-    Leases,
-    SilenceBook,
-    WorkQueue,
-)
+from midwatch.services.leases import Leases
+from midwatch.services.ports import ArrivalBox, AuditTrail, CardBox, ClickBox, Inbox, Journal, SilenceBook, WorkQueue
 from midwatch.services.retention import Attic
 from midwatch.services.shadowing import ShadowBook
 from midwatch.services.spending import SpendBook

@@ -10,7 +10,8 @@ from midwatch.adapters.store.database import Database
 from midwatch.domain.errors import ClaimLost
 from midwatch.domain.ids import IncidentId
 from midwatch.domain.incidents import Work
-from midwatch.services.ports import TURNED_BACK, Claim
+from midwatch.services.ports import Claim
+from midwatch.services.runtime import TURNED_BACK
 
 _FREE = {"claim_owner": None, "claim_token": None, "claim_until": None}
 

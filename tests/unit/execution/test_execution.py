@@ -14,7 +14,7 @@ from midwatch.domain.policy import Policy
 from midwatch.domain.reasons import Reason
 from midwatch.services.effects import ActionCall, Outcome
 from midwatch.services.holding import Pace
-from midwatch.services.ports import LeaseState
+from midwatch.services.leases import LeaseState
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.remedies import TTL, Bench
 
