@@ -7,10 +7,9 @@ from contextlib import suppress
 from actors.clients import ActorBells
 from actors.lifecycle import Resident
 from midwatch.bootstrap import Resources
-from midwatch.bootstrap.channels import Chore, OpenChannel, open_channel
+from midwatch.bootstrap.channels import Chore, Drained, OpenChannel, open_channel
 from midwatch.domain.errors import MidwatchError, Transient
 from midwatch.services.messaging import Channel, Place
-from midwatch.services.notification import Notification
 from midwatch.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -55,14 +54,14 @@ class ChannelGateway(Resident):
                 if opened.check is not None:
                     group.create_task(self._look_after(opened))
 
-    async def _bring_up_to_date(self, outlets: tuple[Notification, ...]) -> None:
+    async def _bring_up_to_date(self, outlets: tuple[Drained, ...]) -> None:
         """The first outlet whole, then one message of each other, again and again: people wait for the first."""
         first, *others = outlets
         while True:
             sent = await first.drain()
             late = [await other.drain(most=1) for other in others]
             self._metrics.cards.labels(self._channel, "sent").inc(sent + sum(late))
-            if not any(late):
+            if not any(late) and not any(other.waiting for other in others):
                 return
 
     async def _reply(self, group: asyncio.TaskGroup, reply: Chore) -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol
 
 from pydantic import SecretStr
 
@@ -26,6 +27,7 @@ from midwatch.domain.errors import NotFound, Permanent, Transient
 from midwatch.domain.rota import deliver
 from midwatch.services.answering import ApprovalAnswers
 from midwatch.services.chat.desk import CONSOLE
+from midwatch.services.digesting import Digesting
 from midwatch.services.limiting import Limiter, PersonalRate
 from midwatch.services.messaging import Channel, Incoming, KnownPeople
 from midwatch.services.notification import ConsoleChannel, Heard, Notification, asked_for
@@ -42,11 +44,21 @@ _STORED_S, _ANSWERED_S, _JUDGED_S = 0.0, 0.3, 10.0
 _WEBHOOK_RATE = {"post": Rate(0.1, burst=20), "edit": Rate(0.1, burst=20)}
 
 
+class Drained(Protocol):
+    """Something that brings a channel up to date. ``waiting``: after a drain, more waits for the channel's pace."""
+
+    waiting: bool
+
+    async def drain(self, most: int | None = None) -> int:
+        """Send what is due, or ``most`` of it; how much was."""
+        ...
+
+
 @dataclass(frozen=True)
 class OpenChannel:
     """What one gateway does: brings outlets up to date in this order, answers, fetches, and looks after its account."""
 
-    outlets: tuple[Notification, ...]
+    outlets: tuple[Drained, ...]
     channel: Channel | None = None
     reply: Chore | None = None
     """Answers what waits; may be called again while it is at it."""
@@ -155,7 +167,8 @@ async def _slack(resources: Resources, bells: Bells, heard: Wake) -> AsyncIterat
                         background.run(answered.after())
 
                 chores.append(lambda: slack_socket.listen(client, app_token, take, clock))
-            yield OpenChannel((cards, details), channel, _all_of(replying), tuple(chores), channel.check)
+            digests = Digesting(stores.journal, stores.digests, channel, clock, resources.ids, pace=pace)
+            yield OpenChannel((cards, digests, details), channel, _all_of(replying), tuple(chores), channel.check)
 
 
 @asynccontextmanager
@@ -164,7 +177,7 @@ async def _telegram(resources: Resources, bells: Bells, heard: Wake) -> AsyncIte
     token = _needed(settings.telegram_bot_token, "TELEGRAM_BOT_TOKEN")
     async with telegram.open_bot(token, settings.telegram_api_url) as bot, open_limiter(settings) as limiter:
         channel = telegram.TelegramChannel(bot, settings.telegram_chat, console_url=settings.public_url)
-        pace = Pace(telegram.rates(settings.telegram_chat), started=clock.now())
+        pace = Pace(telegram.rates(settings.telegram_chat), started=clock.now(), same=telegram.SAME)
         cards = Notification(
             stores.journal,
             stores.cards,
@@ -199,7 +212,8 @@ async def _telegram(resources: Resources, bells: Bells, heard: Wake) -> AsyncIte
                 await asyncio.Event().wait()
 
             chore = be_sent if settings.telegram_webhook_url else lambda: telegram_polling.poll(bot, take, clock)
-            yield OpenChannel((cards,), channel, _all_of(replying), (chore,), channel.check)
+            digests = Digesting(stores.journal, stores.digests, channel, clock, resources.ids, pace=pace)
+            yield OpenChannel((cards, digests), channel, _all_of(replying), (chore,), channel.check)
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ from midwatch.domain.ids import IncidentId
 from midwatch.domain.incidents import Incident, State
 from midwatch.domain.reasons import Reason
 from midwatch.domain.rota import Delivery, How
-from midwatch.services.pacing import Pace, unlimited
+from midwatch.services.pacing import LOOK_S, Pace, unlimited
 from midwatch.services.ports import CardBox, CardRow, Journal
 from midwatch.services.runtime import Clock
 
@@ -116,10 +116,15 @@ class Notification:
         self._journal, self._cards, self._channel, self._clock = journal, cards, channel, clock
         self._pace = pace or unlimited(clock.now())
         self._gap, self._wanted, self._heard, self._aspect, self._under = gap, wanted, heard, aspect, under
+        self.waiting = False
+        """Whether something waits for nothing but the channel's pace."""
 
     async def drain(self, most: int | None = None) -> int:
-        """Send every card that is behind, or ``most`` of them. Returns how many were posted or edited."""
-        sent = 0
+        """Send every card that is behind; with ``most`` no more than that, and without waiting for the channel's pace.
+
+        Returns how many were posted or edited.
+        """
+        sent, self.waiting = 0, False
         passed, failed = set[IncidentId](), 0
         while (most is None or sent < most) and failed < _ENOUGH:
             name, limit = self._channel.name, _BATCH + len(passed)
@@ -133,19 +138,23 @@ class Notification:
                     passed.add(row.incident)
                 sent += step is _Step.SENT
                 failed = failed + 1 if step is _Step.FAILED else 0
-                if step is _Step.WAITED or failed >= _ENOUGH or (most is not None and sent >= most):
+                self.waiting = step is _Step.WAITED
+                if self.waiting or failed >= _ENOUGH or (most is not None and sent >= most):
                     break  # something more urgent may have come meanwhile
+            if self.waiting and most is not None:
+                break
         return sent
 
     async def _send(self, row: CardRow) -> _Step:
         incident = await self._journal.read(row.incident)
         if not row.ref and row.posting_at is None:
             told = self._heard(incident, self._clock.now())
-            if told.until is not None:  # quiet hours, or the digest's time
-                await self._cards.put_off(row, until=told.until)
+            new = msgspec.structs.replace(row, seq=incident.seq)
+            if told.how is How.NOT or _told(row, incident, told):
+                await self._cards.seen(new)
                 return _Step.SETTLED
-            if told.how is How.NOT:
-                await self._cards.seen(msgspec.structs.replace(row, seq=incident.seq))
+            if told.until is not None:  # quiet hours, or the digest's time
+                await self._cards.put_off(new, until=min(told.until, row.held_until or told.until))
                 return _Step.SETTLED
         row = msgspec.structs.replace(row, seq=incident.seq)
         card = self._aspect(card_of(incident)) if row.ref or self._wanted(incident) else None
@@ -161,7 +170,7 @@ class Notification:
         urgent = incident.state is State.ESCALATED or bool(row.ref and row.shown == State.AWAITING_APPROVAL)
         wait = self._pace.wait("edit" if row.ref else "post", self._clock.now(), urgent=urgent)
         if wait > 0:
-            await self._clock.sleep(wait)
+            await self._clock.sleep(min(wait, LOOK_S))
             return _Step.WAITED
         return await self._deliver(msgspec.structs.replace(row, digest=digest, shown=incident.state), card)
 
@@ -215,6 +224,11 @@ class Notification:
             wait = min(timedelta(seconds=error.retry_in) * 2 ** min(row.attempts, 8), _LONGEST_WAIT)
         wait = max(wait, _IN_FLIGHT) if row.posting_at and not row.ref else wait
         await self._cards.failed(row, error=str(error), retry_at=now + wait)
+
+
+def _told(row: CardRow, incident: Incident, delivery: Delivery) -> bool:
+    """Whether there is nothing more to say after a digest: it told the end, or the end is all that is new."""
+    return bool(row.shown) and incident.state.final and (State(row.shown).final or delivery.until is None)
 
 
 class ConsoleChannel:

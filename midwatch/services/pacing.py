@@ -3,6 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
+
+LOOK_S: Final = 0.3
+"""How long one waits for a slot before one looks again whether something more urgent has come."""
 
 
 @dataclass(frozen=True)
@@ -19,10 +23,13 @@ class Rate:
 
 
 class Pace:
-    """Token buckets by kind of call (``post``, ``edit``); a kind without a rate is not limited."""
+    """Token buckets by kind of call (``post``, ``edit``); a kind without a rate is not limited.
 
-    def __init__(self, rates: Mapping[str, Rate], *, started: datetime) -> None:
-        self._rates = dict(rates)
+    ``same`` says which kinds are counted as another one, and use up what is left of that.
+    """
+
+    def __init__(self, rates: Mapping[str, Rate], *, started: datetime, same: Mapping[str, str] | None = None) -> None:
+        self._rates, self._same = dict(rates), dict(same or {})
         self._levels = dict.fromkeys(rates, (0.0, started))
         self._held_until = started
 
@@ -31,6 +38,7 @@ class Pace:
         held = (self._held_until - now).total_seconds()
         if held > 0:
             return held
+        kind = self._same.get(kind, kind)
         rate = self._rates.get(kind)
         if rate is None:
             return 0.0

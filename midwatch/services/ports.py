@@ -285,7 +285,7 @@ class CardRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One incident's message in one channel. ``ref`` is the channel's own id of it, empty before the first post.
 
     ``posting_at`` is set while a first post was begun and nobody knows whether it arrived. ``shown`` is the incident's
-    state on the card that the channel shows.
+    state on the card that the channel shows, or in the digest that told of it; ``held_until`` when a digest is to.
     """
 
     incident: IncidentId
@@ -296,6 +296,7 @@ class CardRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempts: int = 0
     posting_at: datetime | None = None
     shown: str = ""
+    held_until: datetime | None = None
 
 
 class CardBox(Protocol):
@@ -328,7 +329,7 @@ class CardBox(Protocol):
         ...
 
     async def put_off(self, card: CardRow, *, until: datetime) -> None:
-        """Hold a card back, which is no failure. A question to people ends the wait at once."""
+        """Hold a card back for a digest from its ``seq`` on: it is due again when the incident changes."""
         ...
 
     async def get(self, incident_id: IncidentId, channel: str) -> CardRow | None: ...

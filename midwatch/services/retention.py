@@ -36,7 +36,7 @@ class Attic(Protocol):
         ...
 
     async def forget_messages(self, *, before: datetime, limit: int) -> int:
-        """Delete what came in from channels before then, answered or not; how many."""
+        """Delete what came in from channels before then, answered or not, and digests; how many came in."""
         ...
 
 

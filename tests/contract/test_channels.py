@@ -11,7 +11,10 @@ from midwatch.adapters.slack.channel import SlackChannel, SlackDetails, open_cli
 from midwatch.adapters.system import SystemClock
 from midwatch.adapters.telegram.channel import TelegramChannel, open_bot
 from midwatch.adapters.webhook.channel import WebhookChannel, open_session
+from midwatch.domain.digests import Digest, digest_of
 from midwatch.domain.errors import NotFound, Permanent, Throttled, Transient
+from midwatch.domain.ids import IncidentId
+from midwatch.domain.incidents import Incident
 from midwatch.services.messaging import Channel, Place
 from midwatch.services.notification import Outlet, Searchable
 from midwatch.services.ports import CardRow
@@ -210,3 +213,36 @@ async def test_a_receiver_can_prove_what_it_gets_and_know_a_repetition(stack: As
     assert lost["delivery"] == again["delivery"] != over["delivery"]
     assert (over["state"], over["incident"]) == ("resolved", INCIDENT)
     assert "buttons" not in over
+
+
+def a_digest(text: str = "web crashes", size: int = 300) -> Digest:
+    incidents = [Incident(id=IncidentId(f"{number:08}-i"), title=text) for number in range(size)]
+    return digest_of("0000000d-0000-7000-8000-000000000001", "chat", incidents, datetime.now(UTC))
+
+
+async def test_a_digest_of_any_length_is_one_message(chat: Wired) -> None:
+    assert isinstance(chat.channel, SlackChannel | TelegramChannel)
+    assert await chat.channel.show_digest(a_digest())
+    (text,) = chat.texts()
+    assert "300 incidents held back until now: 300 still open" in text
+    assert "more: ask me for" in text
+    assert await chat.channel.show_digest(a_digest(size=1))
+    assert "1 incident held back until now" in chat.texts()[1]
+
+
+@pytest.mark.parametrize("text", NASTY, ids=range(len(NASTY)))
+async def test_no_title_breaks_a_digest(chat: Wired, text: str) -> None:
+    assert isinstance(chat.channel, SlackChannel | TelegramChannel)
+    assert await chat.channel.show_digest(a_digest(text, size=25))
+
+
+async def test_slack_finds_a_digest_whose_answer_was_lost(stack: AsyncExitStack) -> None:
+    wired = await slack(stack)
+    assert isinstance(wired.channel, SlackChannel)
+    digest, begun = a_digest(size=2), datetime.now(UTC)
+    assert await wired.channel.find_digest(digest.id, begun) == ""
+    wired.server.faults.add("chat.postMessage", "lost")
+    with pytest.raises(Transient):
+        await wired.channel.show_digest(digest)
+    assert await wired.channel.find_digest(digest.id, begun)
+    assert await wired.channel.find_digest("another", begun) == ""

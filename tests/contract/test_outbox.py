@@ -75,14 +75,16 @@ async def test_what_has_nothing_to_show_is_not_due_and_keeps_its_time(store: Any
     assert (card.ref, card.seq) == ("", incident.seq)
 
 
-async def test_what_is_held_back_waits_for_its_time_or_for_a_question(store: AnyStore) -> None:
+async def test_what_is_held_back_is_due_again_when_it_changes(store: AnyStore) -> None:
     incident = await an_incident(store, A, 0)
     (card,) = await store.cards.due("slack", now=NOON)
-    await store.cards.put_off(card, until=NOON + after(3600))
+    until = NOON + after(3600)
+    await store.cards.put_off(msgspec.structs.replace(card, seq=incident.seq), until=until)
+    assert await store.cards.due("slack", now=until + after(1)) == (), "a digest tells of it"
     incident = await store.journal.append(incident, [report(), proposed()], at=NOON, by="test")
-    assert await store.cards.due("slack", now=NOON + after(3599)) == ()
-    (later,) = await store.cards.due("slack", now=NOON + after(3600))
-    assert later.attempts == 0, "it is no failure"
+    (later,) = await store.cards.due("slack", now=NOON)
+    assert (later.attempts, later.held_until) == (0, until)
+    await store.cards.put_off(msgspec.structs.replace(later, seq=incident.seq), until=until)
     incident = await store.journal.append(incident, [requested()], at=NOON, by="test")
     assert [row.incident for row in await store.cards.due("slack", now=NOON)] == [A]
     await store.cards.failed(later, error="away", retry_at=NOON + after(60))

@@ -9,8 +9,10 @@ from typing import Protocol
 import msgspec
 
 from midwatch.adapters.store.projection import STALE, urgency
+from midwatch.domain.digests import Digest
 from midwatch.domain.ids import IncidentId
 from midwatch.domain.incidents import Incident, State
+from midwatch.services.digesting import DigestRow
 from midwatch.services.messaging import IncomingMessage
 from midwatch.services.ports import Arrival, CardRow
 
@@ -34,6 +36,7 @@ class Tables(Protocol):
     incidents: dict[IncidentId, Incident]
     cards: dict[tuple[IncidentId, str], Card]
     arrivals: dict[tuple[str, str], ArrivalRow]
+    digests: dict[str, DigestState]
 
     async def enter(self) -> None: ...
 
@@ -49,8 +52,7 @@ class MemoryCards:
         found = []
         for incident in self._tables.incidents.values():
             card = self._card(incident.id, channel)
-            asked = card.row.attempts == 0 and incident.state is State.AWAITING_APPROVAL
-            behind = incident.seq > card.row.seq and (card.next_at is None or card.next_at <= now or asked)
+            behind = incident.seq > card.row.seq and (card.next_at is None or card.next_at <= now)
             news = card.row.seq > 0 or incident.ended_at is None or incident.ended_at > now - STALE
             answered = card.row.shown == State.AWAITING_APPROVAL != incident.state
             rested = card.sent_at is None or card.sent_at <= now - gap or answered
@@ -67,13 +69,13 @@ class MemoryCards:
 
     async def sent(self, card: CardRow, *, at: datetime) -> None:
         await self._tables.enter()
-        row = msgspec.structs.replace(card, attempts=0, posting_at=None)
+        row = msgspec.structs.replace(card, attempts=0, posting_at=None, held_until=None)
         self._tables.cards[(card.incident, card.channel)] = Card(row, sent_at=at)
 
     async def seen(self, card: CardRow) -> None:
         await self._tables.enter()
         known = self._card(card.incident, card.channel)
-        known.row = msgspec.structs.replace(known.row, seq=card.seq, shown=card.shown)
+        known.row = msgspec.structs.replace(known.row, seq=card.seq, shown=card.shown, held_until=None)
         self._tables.cards[(card.incident, card.channel)] = known
 
     async def failed(self, card: CardRow, *, error: str, retry_at: datetime) -> None:
@@ -85,8 +87,8 @@ class MemoryCards:
     async def put_off(self, card: CardRow, *, until: datetime) -> None:
         await self._tables.enter()
         known = self._card(card.incident, card.channel)
-        row = msgspec.structs.replace(known.row, attempts=0)
-        self._tables.cards[(card.incident, card.channel)] = Card(row, until, "", known.sent_at)
+        row = msgspec.structs.replace(known.row, seq=card.seq, attempts=0, held_until=until)
+        self._tables.cards[(card.incident, card.channel)] = Card(row, None, "", known.sent_at)
 
     async def get(self, incident_id: IncidentId, channel: str) -> CardRow | None:
         await self._tables.enter()
@@ -100,6 +102,58 @@ class MemoryCards:
 
     def _card(self, incident: IncidentId, channel: str) -> Card:
         return self._tables.cards.get((incident, channel), Card(CardRow(incident=incident, channel=channel)))
+
+
+@dataclass
+class DigestState:
+    row: DigestRow
+    next_at: datetime | None = None
+    ref: str = ""
+    sent: bool = False
+
+
+class MemoryDigests:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def held(self, channel: str, *, now: datetime, limit: int) -> tuple[IncidentId, ...]:
+        await self._tables.enter()
+        rows = (card.row for card in self._tables.cards.values() if card.row.channel == channel)
+        due = [(row.held_until, row.incident) for row in rows if row.held_until and row.held_until <= now]
+        return tuple(incident for _, incident in sorted(due)[:limit])
+
+    async def begin(self, digest: Digest) -> bool:
+        await self._tables.enter()
+        cards = [self._tables.cards.get((line.incident, digest.channel)) for line in digest.lines]
+        waiting = [card for card in cards if card and card.row.held_until and card.row.held_until <= digest.at]
+        if not cards or len(waiting) < len(cards):
+            return False
+        for card, line in zip(waiting, digest.lines, strict=True):
+            card.row = msgspec.structs.replace(card.row, held_until=None, shown=line.state)
+        self._tables.digests[digest.id] = DigestState(DigestRow(digest=digest))
+        return True
+
+    async def unsent(self, channel: str, *, now: datetime) -> tuple[DigestRow, ...]:
+        await self._tables.enter()
+        states = [state for state in self._tables.digests.values() if state.row.digest.channel == channel]
+        due = [state.row for state in states if not state.sent and (state.next_at is None or state.next_at <= now)]
+        return tuple(sorted(due, key=lambda row: (row.digest.at, row.digest.id)))
+
+    async def posting(self, digest_id: str, *, at: datetime) -> None:
+        await self._tables.enter()
+        state = self._tables.digests[digest_id]
+        state.row = msgspec.structs.replace(state.row, posting_at=at)
+
+    async def sent(self, digest_id: str, ref: str, *, at: datetime) -> None:
+        await self._tables.enter()
+        state = self._tables.digests[digest_id]
+        state.ref, state.sent, state.row = ref, True, msgspec.structs.replace(state.row, posting_at=None)
+
+    async def failed(self, row: DigestRow, *, error: str, retry_at: datetime) -> None:
+        await self._tables.enter()
+        state = self._tables.digests[row.digest.id]
+        state.row = msgspec.structs.replace(state.row, attempts=row.attempts + 1, posting_at=row.posting_at)
+        state.next_at = retry_at
 
 
 class MemoryArrivals:

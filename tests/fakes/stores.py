@@ -39,7 +39,7 @@ from midwatch.services.ports import Claim, Deferral, IncidentSummary, PendingSig
 from midwatch.services.runtime import LONGEST_REST, TURNED_BACK
 from midwatch.services.spending import SpendRow
 from tests.fakes.conversations import MemoryConversations
-from tests.fakes.outbox import ArrivalRow, Card, MemoryArrivals, MemoryCards
+from tests.fakes.outbox import ArrivalRow, Card, DigestState, MemoryArrivals, MemoryCards, MemoryDigests
 from tests.fakes.users import MemoryUsers
 
 T = TypeVar("T")
@@ -98,6 +98,7 @@ class _Tables:
     leases: dict[str, Lease] = field(default_factory=dict)
     cards: dict[tuple[IncidentId, str], Card] = field(default_factory=dict)
     arrivals: dict[tuple[str, str], ArrivalRow] = field(default_factory=dict)
+    digests: dict[str, DigestState] = field(default_factory=dict)
     silences: dict[str, Silence] = field(default_factory=dict)
     audit: list[AuditRow] = field(default_factory=list)
     pauses: dict[str, Pause] = field(default_factory=dict)
@@ -142,6 +143,7 @@ class MemoryStore:
         self.deeds = MemoryDeeds(self._tables)
         self.conversations = MemoryConversations()
         self.arrivals = MemoryArrivals(self._tables)
+        self.digests = MemoryDigests(self._tables)
         self.spend = MemorySpend(self._tables)
         self.shadows = MemoryShadows(self._tables)
 
@@ -559,6 +561,8 @@ class MemoryAttic(_Port):
         gone = [key for key, row in rows if row.arrival.message.at < before][:limit]
         for key in gone:
             del self._tables.arrivals[key]
+        digests = self._tables.digests
+        self._tables.digests = {key: state for key, state in digests.items() if state.row.digest.at >= before}
         return len(gone)
 
     def _forgettable(self, row: _SignalRow, before: datetime) -> bool:

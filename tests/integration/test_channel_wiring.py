@@ -12,6 +12,8 @@ from midwatch.bootstrap import Resources, open_resources
 from midwatch.bootstrap.channels import OpenChannel, doors_of, open_channel
 from midwatch.domain.ids import IncidentId
 from midwatch.domain.incidents import Work
+from midwatch.domain.users import Role
+from midwatch.services.limiting import LocalRateLimiter
 from midwatch.services.messaging import IncomingMessage, Place
 from midwatch.settings import Settings
 from tests.fakes import samples, slack_server, telegram_server
@@ -81,7 +83,10 @@ async def wiring(database: Database, embedded_postgres: object, tmp_path: Path) 
 
 async def test_every_channel_that_is_set_up_is_active(wiring: Wiring) -> None:
     assert wiring.resources.settings.active_channels == ("console", "slack", "telegram", "webhook")
-    doors = doors_of(wiring.resources, Silence(), lambda _: None, None)  # type: ignore[arg-type]
+
+    async def tell(*_: object) -> None: ...
+
+    doors = doors_of(wiring.resources, Silence(), lambda _: None, tell, LocalRateLimiter())
     assert sorted(doors) == ["slack", "telegram"]
 
 
@@ -134,3 +139,27 @@ async def test_telegram_is_told_where_to_send_or_is_asked(wiring: Wiring) -> Non
             await asyncio.sleep(0.02)
     fetching.cancel()
     await asyncio.gather(fetching, return_exceptions=True)
+
+
+async def test_a_button_pressed_in_telegram_is_fetched_and_stored(wiring: Wiring) -> None:
+    resources = wiring.resources
+    users, journal = resources.users(), resources.stores.journal
+    await users.add("bob", Role.APPROVER)
+    assert await users.redeem(await users.new_code("bob"), "telegram:7")
+    events = [samples.opened(), samples.attached(), samples.report(), samples.proposed(), samples.requested()]
+    await journal.open(INCIDENT, events, at=resources.clock.now(), by="test")
+    opened = await wiring.open("telegram")
+    (cards, *_), (fetching,) = opened.outlets, (asyncio.ensure_future(chore()) for chore in opened.chores)
+    await cards.drain()
+    card = wiring.telegram.card(INCIDENT)
+    wiring.telegram.sends(telegram_server.said("help", user=7, chat="42", number=1))
+    wiring.telegram.sends(telegram_server.pressed(card.buttons["Reject"], user=8, message=card.id, number=2))
+    wiring.telegram.sends(telegram_server.pressed(card.buttons["Reject"], user=7, message=card.id, number=3))
+    async with asyncio.timeout(20):
+        while not (clicks := await resources.stores.clicks.pending()) or not wiring.telegram.answers:
+            await asyncio.sleep(0.02)
+    fetching.cancel()
+    await asyncio.gather(fetching, return_exceptions=True)
+    assert [(click.user, click.choice) for click in clicks] == [("telegram:7", "reject")]
+    (told, *_) = wiring.telegram.answers
+    assert "do not know you" in told["text"]

@@ -7,6 +7,7 @@ from midwatch.domain.answers import button_token
 from midwatch.domain.approvals import Choice
 from midwatch.domain.card_words import Words, words_of
 from midwatch.domain.cards import Button, Card
+from midwatch.domain.digests import Digest
 from midwatch.domain.ids import IncidentId
 from midwatch.domain.texts import clean, cut
 
@@ -63,6 +64,17 @@ def details_message(card: Card) -> dict[str, Json]:
     return {"text": "The investigation", "blocks": [_section(text)]}
 
 
+def digest_message(digest: Digest) -> dict[str, Json]:
+    """What was held back, in one message."""
+    lines = [
+        f"{line.icon} *{prose(line.title)}*\n{prose(' · '.join(line.facts))} · `{line.incident[:8]}`"
+        for line in digest.shown
+    ]
+    heading = {"type": "section", "block_id": digest_block_id(digest.id), "text": _mrkdwn(f"*{prose(digest.heading)}*")}
+    blocks: list[Json] = [heading, *map(_section, lines), *([_section(prose(digest.more))] if digest.more else [])]
+    return {"text": cut(escaped(digest.heading), FALLBACK), "blocks": blocks}
+
+
 def text_message(text: str) -> dict[str, Json]:
     """A reply in plain text; its ``` fences become code blocks."""
     blocks: list[Json] = []
@@ -77,6 +89,11 @@ def text_message(text: str) -> dict[str, Json]:
 def block_id(incident: IncidentId) -> str:
     """By which an incident's card is found again in a channel's history."""
     return f"card:{incident}"
+
+
+def digest_block_id(digest_id: str) -> str:
+    """By which a digest is found again in a channel's history."""
+    return f"digest:{digest_id}"
 
 
 def _paragraphs(words: Words) -> list[str]:

@@ -5,8 +5,18 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from midwatch.adapters.slack.blocks import Json, block_id, card_message, details_message, escaped, text_message
+from midwatch.adapters.slack.blocks import (
+    Json,
+    block_id,
+    card_message,
+    details_message,
+    digest_block_id,
+    digest_message,
+    escaped,
+    text_message,
+)
 from midwatch.domain.cards import Card
+from midwatch.domain.digests import Digest
 from midwatch.domain.errors import NotFound, Permanent, Throttled, Transient
 from midwatch.domain.ids import IncidentId
 from midwatch.domain.texts import clean, cut
@@ -47,11 +57,23 @@ class SlackChannel:
 
     async def find(self, incident: IncidentId, since: datetime) -> str:
         """See :class:`midwatch.services.notification.Searchable`."""
+        return await self._found(block_id(incident), since)
+
+    async def show_digest(self, digest: Digest) -> str:
+        """See :class:`midwatch.services.digesting.DigestOutlet`."""
+        return await self._put(digest_message(digest), "")
+
+    async def find_digest(self, digest_id: str, since: datetime) -> str:
+        """See :class:`midwatch.services.digesting.DigestSearchable`."""
+        return await self._found(digest_block_id(digest_id), since)
+
+    async def _found(self, block: str, since: datetime) -> str:
+        """The message with this block, posted at ``since`` or later."""
         oldest, cursor = f"{(since - _SKEW).timestamp():.6f}", ""
         while True:
             page = await _asked(self._history(oldest, cursor))
             for message in page.get("messages") or ():
-                if block_id(incident) in _block_ids(message):
+                if block in _block_ids(message):
                     return str(message["ts"])
             cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
             if not cursor:

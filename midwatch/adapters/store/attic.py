@@ -52,4 +52,5 @@ class PostgresAttic:
         a = t.arrivals.c
         old = select(a.channel, a.id).where(a.at < before).order_by(a.at).limit(limit)
         async with self._database.begin() as connection:
+            await connection.execute(delete(t.digests).where(t.digests.c.at < before))  # one a day, or few more
             return (await connection.execute(delete(t.arrivals).where(tuple_(a.channel, a.id).in_(old)))).rowcount

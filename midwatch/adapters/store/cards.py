@@ -29,14 +29,11 @@ class PostgresCards:
         i, c = t.incidents.c, t.cards.c
         news: ColumnElement[bool] = or_(i.ended_at.is_(None), i.ended_at > now - STALE)
         answered = and_(c.shown == State.AWAITING_APPROVAL, i.state != State.AWAITING_APPROVAL)
-        asked = and_(
-            c.attempts == 0, i.state == State.AWAITING_APPROVAL
-        )  # held back on purpose, until people are asked
         behind = (
-            select(i.id, i.updated_at, i.state, c.ref, c.seq, c.digest, c.attempts, c.posting_at, c.shown)
+            select(i.id, i.updated_at, i.state, c.ref, c.seq, c.digest, c.attempts, c.posting_at, c.shown, c.held_until)
             .join_from(t.cards, t.incidents, c.incident_id == i.id)
             .where(c.channel == channel, c.wanted > c.seq)
-            .where(or_(c.next_at.is_(None), c.next_at <= now, asked), or_(c.seq > 0, news))
+            .where(or_(c.next_at.is_(None), c.next_at <= now), or_(c.seq > 0, news))
             .where(or_(c.sent_at.is_(None), c.sent_at <= now - gap, answered))
         )
         none, zero = literal("", Text), literal(0, Integer)
@@ -50,6 +47,7 @@ class PostgresCards:
             zero.label("attempts"),
             null().cast(t.Instant).label("posting_at"),
             none.label("shown"),
+            null().cast(t.Instant).label("held_until"),
         ).where(news, ~exists().where(and_(c.incident_id == i.id, c.channel == channel)))
         both = union_all(behind, unseen).subquery()
         query = select(both).order_by(_rank(both), both.c.updated_at, both.c.id).limit(limit)
@@ -65,6 +63,7 @@ class PostgresCards:
                 attempts=row.attempts,
                 posting_at=row.posting_at,
                 shown=row.shown,
+                held_until=row.held_until,
             )
             for row in rows
         )
@@ -74,17 +73,19 @@ class PostgresCards:
 
     async def sent(self, card: CardRow, *, at: datetime) -> None:
         shown = {"ref": card.ref, "seq": card.seq, "digest": card.digest, "shown": card.shown, "sent_at": at}
-        await self._write(card, {**shown, "attempts": 0, "error": "", "next_at": None, "posting_at": None})
+        await self._write(
+            card, {**shown, "attempts": 0, "error": "", "next_at": None, "posting_at": None, "held_until": None}
+        )
 
     async def seen(self, card: CardRow) -> None:
-        await self._write(card, {"seq": card.seq, "shown": card.shown})
+        await self._write(card, {"seq": card.seq, "shown": card.shown, "held_until": None})
 
     async def failed(self, card: CardRow, *, error: str, retry_at: datetime) -> None:
         failure = {"attempts": card.attempts + 1, "error": t.plain(error), "next_at": retry_at}
         await self._write(card, {**failure, "posting_at": card.posting_at})
 
     async def put_off(self, card: CardRow, *, until: datetime) -> None:
-        await self._write(card, {"attempts": 0, "next_at": until})
+        await self._write(card, {"seq": card.seq, "attempts": 0, "next_at": None, "held_until": until})
 
     async def get(self, incident_id: IncidentId, channel: str) -> CardRow | None:
         c = t.cards.c
@@ -96,12 +97,14 @@ class PostgresCards:
 
     async def _one(self, where: ColumnElement[bool]) -> CardRow | None:
         c = t.cards.c
-        query = select(c.incident_id, c.channel, c.ref, c.seq, c.digest, c.attempts, c.posting_at, c.shown)
+        query = select(
+            c.incident_id, c.channel, c.ref, c.seq, c.digest, c.attempts, c.posting_at, c.shown, c.held_until
+        )
         async with self._database.begin() as connection:
             row = (await connection.execute(query.where(where).limit(1))).first()
         if row is None:
             return None
-        incident, channel, ref, seq, digest, attempts, posting_at, shown = row
+        incident, channel, ref, seq, digest, attempts, posting_at, shown, held_until = row
         return CardRow(
             incident=IncidentId(incident),
             channel=channel,
@@ -111,6 +114,7 @@ class PostgresCards:
             attempts=attempts,
             posting_at=posting_at,
             shown=shown,
+            held_until=held_until,
         )
 
     async def _write(self, card: CardRow, values: dict[str, object]) -> None:

@@ -10,6 +10,7 @@ from midwatch.adapters.store.cards import PostgresCards
 from midwatch.adapters.store.clicks import PostgresClicks
 from midwatch.adapters.store.conversations import PostgresConversations
 from midwatch.adapters.store.database import Database
+from midwatch.adapters.store.digests import PostgresDigests
 from midwatch.adapters.store.heartbeats import PostgresHeartbeats
 from midwatch.adapters.store.inbox import PostgresInbox
 from midwatch.adapters.store.journal import PostgresJournal
@@ -21,6 +22,7 @@ from midwatch.adapters.store.users import PostgresUsers
 from midwatch.adapters.store.work import PostgresWork
 from midwatch.services.brakes import DeedBook, PauseBook
 from midwatch.services.conversations import Conversations
+from midwatch.services.digesting import DigestBox
 from midwatch.services.heartbeats import HeartbeatBook
 from midwatch.services.leases import Leases
 from midwatch.services.ports import ArrivalBox, AuditTrail, CardBox, ClickBox, Inbox, Journal, SilenceBook, WorkQueue
@@ -50,6 +52,7 @@ class Stores:
     attic: Attic
     conversations: Conversations
     arrivals: ArrivalBox
+    digests: DigestBox
     spend: SpendBook
 
 
@@ -72,5 +75,6 @@ def open_stores(database: Database) -> Stores:
         attic=PostgresAttic(database),
         conversations=PostgresConversations(database),
         arrivals=PostgresArrivals(database),
+        digests=PostgresDigests(database),
         spend=PostgresSpend(database),
     )

@@ -159,9 +159,27 @@ cards = Table(
     ),  # the incident's own seq, as of its last append
     Column("posting_at", Instant),
     Column("shown", Text, nullable=False, server_default=text("''")),
+    Column("held_until", Instant),
     PrimaryKeyConstraint("incident_id", "channel"),
     Index("ix_cards_behind", "channel", postgresql_where=text("wanted > seq")),
     Index("ix_cards_channel_ref", "channel", "ref"),
+    Index("ix_cards_held", "channel", "held_until", postgresql_where=text("held_until IS NOT NULL")),
+)
+
+digests = Table(
+    "digests",
+    metadata,
+    Column("id", Id(), primary_key=True),
+    Column("channel", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("ref", Text, nullable=False, server_default=text("''")),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("error", Text, nullable=False, server_default=text("''")),
+    Column("next_at", Instant),
+    Column("posting_at", Instant),
+    Column("sent_at", Instant),
+    Column("data", JsonText, nullable=False),
+    Index("ix_digests_unsent", "channel", "at", postgresql_where=text("sent_at IS NULL")),
 )
 
 arrivals = Table(

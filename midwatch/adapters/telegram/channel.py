@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from midwatch.adapters.telegram.markup import card_html, keyboard, text_html
+from midwatch.adapters.telegram.markup import card_html, digest_html, keyboard, text_html
 from midwatch.domain.cards import Card
+from midwatch.domain.digests import Digest
 from midwatch.domain.errors import MidwatchError, NotFound, Permanent, Throttled, Transient
 from midwatch.domain.texts import cut
 from midwatch.services.messaging import Place
@@ -26,11 +27,13 @@ NAME: Final = "telegram"
 _TIMEOUT_S: Final = 10.0
 _GROUP: Final = {"post": Rate(5.0, burst=8, reserve=3)}
 _PRIVATE: Final = {"post": Rate(1.05, burst=1)}
+SAME: Final = {"edit": "post"}
+"""An edit is counted as a message."""
 _GONE: Final = ("message to edit not found", "message_id_invalid", "message can't be edited")
 
 
 def rates(chat: str) -> dict[str, Rate]:
-    """20 messages a minute in a group, one a second with a person; an edit counts as a message."""
+    """20 messages a minute in a group, one a second with a person."""
     return dict(_GROUP if chat.startswith("-") else _PRIVATE)
 
 
@@ -55,6 +58,10 @@ class TelegramChannel:
     async def show(self, card: Card, ref: str) -> str:
         link = f"{self._console_url}/incidents/{card.incident}" if self._console_url else ""
         return await self._put(self._chat, card_html(card, link=link), ref, markup=_markup(card))
+
+    async def show_digest(self, digest: Digest) -> str:
+        """See :class:`midwatch.services.digesting.DigestOutlet`."""
+        return await self._put(self._chat, digest_html(digest), "")
 
     async def say(self, place: Place, text: str, ref: str = "") -> str:
         return await self._put(place.conversation, text_html(text), ref, reply_to=place.thread)

@@ -6,6 +6,7 @@ from typing import Final
 from midwatch.domain.answers import button_token
 from midwatch.domain.card_words import Words, words_of
 from midwatch.domain.cards import Card
+from midwatch.domain.digests import Digest, more_words
 from midwatch.domain.texts import clean, cut
 
 _ROOM: Final = 4000
@@ -26,6 +27,19 @@ def card_html(card: Card, *, link: str = "") -> str:
             return text
         details.pop()
     return "\n\n".join(parts)
+
+
+def digest_html(digest: Digest) -> str:
+    """What was held back, in one message."""
+    parts = [f"<b>{_text(digest.heading)}</b>"]
+    for line in digest.shown:
+        facts = _text(" · ".join(line.facts))
+        part = f"{line.icon} <b>{_text(line.title)}</b>\n{facts} · <code>{_text(line.incident[:8])}</code>"
+        if length("\n\n".join((*parts, part, digest.more))) > _ROOM:
+            break
+        parts.append(part)
+    left = len(digest.lines) - len(parts) + 1
+    return "\n\n".join((*parts, *([_text(more_words(left))] if left else [])))
 
 
 def keyboard(card: Card) -> Keyboard:
