@@ -156,6 +156,8 @@ def _told(event: ev.AnyEvent) -> tuple[str, str, str]:
             return "The better report leads to the same plan", "", "info"
         case ev.RefinementStarted() | ev.Briefed() | ev.ModelTurned() | ev.IterationEnded() | ev.RefinementEnded():
             return _told_of_model(event)
+        case ev.ModelBroke():
+            return "The model broke off", f"{event.tokens:,} tokens, ${event.usd:.2f}: {event.detail}", "bad"
         case _:
             return _told_of_approval(event)
 

@@ -25,6 +25,8 @@ from midwatch.services.chat.where import Where
 from midwatch.services.linking import Linking
 from midwatch.services.messaging import Incoming
 from midwatch.services.model_ports import Model, Toolboxes
+from midwatch.services.models.front import Models
+from midwatch.services.reasoning.limits import uncounted
 from midwatch.services.runtime import Bells, Clock
 from midwatch.services.stopping import Stopping
 from midwatch.settings import ClusterTarget
@@ -109,4 +111,5 @@ def _talker(resources: Resources, model: Model, tools: Toolboxes) -> Talking:
         channel_models={channel: name for channel, _, name in pairs},
         window_tokens=settings.chat_window_tokens,
         clusters=settings.clusters,
+        day_work=model.meter.work if isinstance(model, Models) else uncounted,
     )

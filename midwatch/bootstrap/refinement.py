@@ -8,7 +8,7 @@ from midwatch.bootstrap import Resources
 from midwatch.bootstrap.models import open_model
 from midwatch.services.clusters import ClusterTools
 from midwatch.services.model_ports import Runbooks, Toolboxes
-from midwatch.services.reasoning.limits import Limits, nothing_today
+from midwatch.services.reasoning.limits import Limits, nothing_today, uncounted
 from midwatch.services.reasoning.refinement import Means, Refinement
 from midwatch.services.runtime import Bells
 from midwatch.settings import Settings
@@ -42,6 +42,7 @@ async def open_refinement(
             journal=resources.journal(bells),
             quiet=resources.stores.journal,
             day=model.meter.today if model is not None else nothing_today,
+            day_work=model.meter.work if model is not None else uncounted,
         )
         yield Refinement(means, limits_of(settings), resources.clock, resources.ids, by=resources.owner)
 

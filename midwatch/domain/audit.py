@@ -21,6 +21,7 @@ OBSERVED = (
     ev.ToolCalled,
     ev.RefinementStarted,
     ev.ModelTurned,
+    ev.ModelBroke,
     ev.IterationEnded,
     ev.RefinementEnded,
     ev.ReportMade,

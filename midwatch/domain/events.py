@@ -130,6 +130,15 @@ class ModelTurned(Event, frozen=True, kw_only=True, tag="model-turned"):
     call_id: str = ""
 
 
+class ModelBroke(Event, frozen=True, kw_only=True, tag="model-broke"):
+    """Models were asked and gave no answer, at a cost that the incident pays for: tokens, and US dollars."""
+
+    detail: str = ""
+    tokens: int = 0
+    usd: float = 0.0
+    hypothesis: str = ""
+
+
 class IterationEnded(Event, frozen=True, kw_only=True, tag="iteration-ended"):
     """One round of the loop: why which tools were asked, what that showed, and whether it goes on.
 
@@ -309,6 +318,7 @@ AnyEvent: TypeAlias = (
     | RefinementStarted
     | Briefed
     | ModelTurned
+    | ModelBroke
     | IterationEnded
     | RefinementEnded
     | ReportMade

@@ -213,7 +213,9 @@ def _changes(incident: Incident, event: ev.AnyEvent, at: datetime) -> dict[str, 
             return _ended(incident, event, at) | {"members": members, "cleared_at": at, "into": event.into}
         case ev.Reopened():
             return _reopened(incident, event)
-        case ev.ToolCalled() | ev.RefinementStarted() | ev.Briefed() | ev.ModelTurned() | ev.IterationEnded():
+        case ev.ToolCalled() | ev.RefinementStarted() | ev.Briefed() | ev.IterationEnded():
+            return {}
+        case ev.ModelTurned() | ev.ModelBroke():
             return {}
         case _:
             return _stepped(incident, event, at)

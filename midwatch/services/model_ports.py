@@ -10,10 +10,19 @@ import msgspec
 
 from midwatch.domain.diagnosis import Diagnosis
 from midwatch.domain.dialogue import ModelReply, ModelRequest, ToolSpec
+from midwatch.domain.errors import Transient
 from midwatch.domain.incidents import Incident
 
 OnText = Callable[[str], None]
 """Called with each piece of text as it streams in; must not block."""
+
+
+class AwayAtACost(Transient):
+    """No provider gave an answer, and what they began has cost ``tokens`` and ``usd`` (US dollars)."""
+
+    def __init__(self, message: str, retry_in: float, tokens: int, usd: float) -> None:
+        Exception.__init__(self, message, retry_in, tokens, usd)
+        self.message, self.retry_in, self.tokens, self.usd = message, retry_in, tokens, usd
 
 
 class Model(Protocol):
@@ -24,7 +33,8 @@ class Model(Protocol):
         ...
 
     async def ask(self, request: ModelRequest, on_text: OnText | None = None) -> ModelReply:
-        """One turn. ``Transient`` when every provider is away for now, ``Permanent`` when none can ever answer this
+        """One turn. ``Transient`` when every provider is away for now (:class:`AwayAtACost` where they had begun),
+        ``Permanent`` when none can ever answer this
         (no key, refused request), ``Refused`` when a middleware forbids it (budget, secret).
         """
         ...

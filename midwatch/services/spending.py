@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from midwatch.domain.budgets import Spent
-from midwatch.domain.dialogue import ModelReply
+from midwatch.domain.dialogue import ModelReply, Usage
 from midwatch.domain.errors import MidwatchError
 from midwatch.services.runtime import Clock
 
@@ -86,6 +86,7 @@ class DayMeter:
         self._pending: dict[tuple[date, str, str], SpendRow] = {}
         self._writing = asyncio.Lock()
         self._read: tuple[datetime, date, Spent] | None = None
+        self._worked: datetime | None = None
 
     async def reply(self, reply: ModelReply) -> None:
         """Count an answer that came from a provider."""
@@ -104,16 +105,45 @@ class DayMeter:
             )
         )
 
-    async def work(self, *, tool_calls: int = 0, wall_s: float = 0.0) -> None:
-        """Count tool calls, and seconds of an investigation."""
-        await self.add(SpendRow(day=self._today(), tool_calls=tool_calls, wall_s=wall_s))
+    def lost(self, provider: str, model: str, usage: Usage, usd: float) -> None:
+        """Count what brought no answer; written with the next addition."""
+        self._keep(
+            SpendRow(
+                day=self._today(),
+                provider=provider,
+                model=model,
+                calls=1,
+                input=usage.input,
+                output=usage.output,
+                cache_read=usage.cache_read,
+                cache_write=usage.cache_write,
+                usd=usd,
+            )
+        )
+
+    def work(self, tool_calls: int = 0, wall_s: float = 0.0) -> None:
+        """Count tool calls, and seconds of an investigation; written with the next addition, or by :meth:`flush`."""
+        if tool_calls or wall_s:
+            self._keep(SpendRow(day=self._today(), tool_calls=tool_calls, wall_s=wall_s))
 
     async def add(self, row: SpendRow) -> None:
         """Count and write. Never raises for a book that is away."""
         self._keep(row)
+        await self._write(lazily=True)
+
+    async def flush(self) -> None:
+        """Write what is counted and not written."""
+        await self._write(lazily=False)
+
+    async def _write(self, *, lazily: bool) -> None:
+        """``lazily``: tool calls and seconds wait for a while, they come with every call of a model."""
         async with self._writing:
-            while self._pending:
-                key = next(iter(self._pending))
+            now = self._clock.now()
+            early = lazily and self._worked is not None and now - self._worked < _FRESH
+            while rows := [key for key in self._pending if not (early and not key[1])]:
+                key = rows[0]
+                if not key[1]:
+                    self._worked = now
                 taken = self._pending.pop(key)
                 try:
                     await self._book.add(taken)

@@ -100,7 +100,8 @@ def _refinements(incident: Incident) -> list[Append]:
     rounded = ev.IterationEnded(reason=Reason.KNOWS_ENOUGH, iteration=1, decision="stop")
     ended = ev.RefinementEnded(reason=Reason.MODEL_REFINED)
     better = report(f"refined at {incident.seq}")
-    return [(started, briefed, turned), (rounded,), (better, ended), (ended,)]
+    broke = ev.ModelBroke(reason=Reason.MODEL_AWAY, detail="it broke off", tokens=100, usd=0.1)
+    return [(started, briefed, turned), (broke, rounded), (better, ended), (ended,)]
 
 
 def _with_a_person(incident: Incident, following: set[Work]) -> list[Append]:

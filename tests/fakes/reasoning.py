@@ -18,7 +18,7 @@ from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef
 from midwatch.services.model_ports import Model, Runbook, ToolAnswer
 from midwatch.services.ports import Claim
-from midwatch.services.reasoning.limits import Limits
+from midwatch.services.reasoning.limits import DayWork, Limits, uncounted
 from midwatch.services.reasoning.memory import Memory
 from midwatch.services.reasoning.refinement import Means, Refinement
 from tests.fakes.runtime import NOON, CountingIds, ManualClock
@@ -100,6 +100,7 @@ class Study:
         self.limits = limits or Limits(race_below=0.0)
         self.first, self.signals, self.looks = first, signals, looks
         self.clusters: list[str] = []
+        self.day_work: DayWork = uncounted
         self.store, self.clock, self.ids = store or MemoryStore(), ManualClock(), CountingIds()
         self.id = IncidentId("0000000a-0000-7000-8000-000000000001")
 
@@ -131,6 +132,7 @@ class Study:
             runbooks=self.shelf,
             journal=self.store.journal,
             quiet=self.store.journal,
+            day_work=self.day_work,
         )
         return Refinement(means, self.limits, self.clock, self.ids, by="worker")
 

@@ -137,6 +137,14 @@ class Reading:
         self._stop, self._model = "", ""
         self.ended = False
 
+    @property
+    def usage(self) -> Usage:
+        return self._usage
+
+    @property
+    def characters(self) -> int:
+        return sum(len(piece) for pieces in self._pieces.values() for piece in pieces)
+
     def begin(self, model: str, usage: Usage) -> None:
         self._model, self._usage = model, usage
 

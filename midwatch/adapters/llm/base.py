@@ -13,10 +13,10 @@ from midwatch.adapters.llm import errors
 from midwatch.adapters.llm.naming import ToolNames, tool_names
 from midwatch.adapters.llm.stream import events
 from midwatch.adapters.llm.transport import open_client
-from midwatch.domain.dialogue import ModelRequest, ModelTier, Turn, UserTurn
+from midwatch.domain.dialogue import ModelRequest, ModelTier, Turn, Usage, UserTurn
 from midwatch.domain.providers import BASE_URLS, Provider, habits
 from midwatch.services.model_ports import OnText
-from midwatch.services.models.ports import Said
+from midwatch.services.models.ports import OnWaste, Said, ignored
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -24,7 +24,7 @@ E = TypeVar("E")
 Json = dict[str, object]
 
 _CHARACTERS = 4
-"""Of a token, about; only for the question whether a request fits a provider at all."""
+"""Of a token, about; for the questions whether a request fits a provider at all, and what half an answer has cost."""
 
 
 class Reading(Protocol):
@@ -33,6 +33,16 @@ class Reading(Protocol):
     @property
     def ended(self) -> bool:
         """Whether the vendor said that this was all."""
+        ...
+
+    @property
+    def usage(self) -> Usage:
+        """What the vendor said so far that it used."""
+        ...
+
+    @property
+    def characters(self) -> int:
+        """How much was read so far, of text and calls."""
         ...
 
     def said(self) -> Said:
@@ -96,28 +106,39 @@ class BaseProvider(ABC, Generic[E, R]):
         )
         return (await self.ask(question, None)).model or self.model_of(question)
 
-    async def ask(self, request: ModelRequest, on_text: OnText | None) -> Said:
+    async def ask(self, request: ModelRequest, on_text: OnText | None, on_waste: OnWaste = ignored) -> Said:
         """See the port."""
         sdk = await asyncio.to_thread(self.load)
         client = self._open(sdk)
         names = tool_names(request)
         body = {**self.body(request, names), "stream": True}
         reading = self.reading(request, names)
+        worked, begun = True, False
         try:
             async with asyncio.timeout(self.record.total_s):
                 posting = client.post(self.path, body=body, cast_to=httpx2.Response, stream=True)
                 async with aclosing(await self.in_time(posting)) as response:
+                    begun = True
                     async for event in events(response, self.decoder, self.name, self.record.idle_s):
                         self.take(reading, event, on_text)
         except TimeoutError as error:
             raise errors.silent(self.name, self.record.total_s) from error
         except sdk.APIStatusError as error:
+            worked = False
             raise errors.by_status(self.name, error, error.response.headers, self.key) from error
         except (sdk.APIConnectionError, httpx2.HTTPError) as error:
+            worked = begun
             raise errors.unreachable(self.name, error) from error
+        finally:
+            if worked and not reading.ended:
+                on_waste(used(request, reading.usage, reading.characters))
         if not reading.ended:
             raise errors.broken_off(self.name)
-        return reading.said()
+        said = reading.said()
+        if said.usage.tokens:
+            return said
+        # a vendor that does not say what it used would otherwise be free
+        return msgspec.structs.replace(said, usage=used(request, said.usage, reading.characters))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -166,6 +187,20 @@ class BaseProvider(ABC, Generic[E, R]):
             if patience.expired():
                 raise errors.silent(self._name, self.record.idle_s) from error
             raise
+
+
+def used(request: ModelRequest, told: Usage, characters: int) -> Usage:
+    """What an attempt without an end has used: what its stream told, and an estimate of what that does not say.
+
+    ``characters`` is how much of an answer was read.
+    """
+    prompt = told.input + told.cache_read + told.cache_write
+    return Usage(
+        input=told.input if prompt else _length(request) // _CHARACTERS + 1,
+        output=max(told.output, characters // _CHARACTERS),
+        cache_read=told.cache_read,
+        cache_write=told.cache_write,
+    )
 
 
 def _length(request: ModelRequest) -> int:

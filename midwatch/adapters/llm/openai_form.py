@@ -104,6 +104,11 @@ class Reading:
     def ended(self) -> bool:
         return bool(self._finish)
 
+    @property
+    def characters(self) -> int:
+        calls = sum(len(piece) for pieces in self._calls.values() for piece in pieces)
+        return calls + sum(map(len, self._texts))
+
     def text(self, piece: str) -> None:
         self._texts.append(piece)
 

@@ -31,6 +31,7 @@ from midwatch.services.messaging import Stream
 from midwatch.services.model_ports import Model, Toolbox, Toolboxes
 from midwatch.services.ports import Journal
 from midwatch.services.reasoning.fencing import Fence
+from midwatch.services.reasoning.limits import DayWork, uncounted
 from midwatch.services.runtime import Clock
 from midwatch.services.users import Users
 
@@ -65,7 +66,7 @@ class Talking:
     """See :class:`midwatch.services.chat.desk.Talker`. ``window_tokens`` bounds what is remembered of a conversation.
 
     ``channel_models`` names the model of a channel; ``nonce`` makes the word of a fence, anew for each answer.
-    ``clusters`` are those that are watched.
+    ``clusters`` are those that are watched; ``day_work`` counts tool calls for the day.
     """
 
     def __init__(
@@ -81,12 +82,13 @@ class Talking:
         channel_models: Mapping[str, str],
         window_tokens: int,
         clusters: tuple[str, ...] = (),
+        day_work: DayWork = uncounted,
         budget: Budget = USUAL_BUDGET,
     ) -> None:
         self._model, self._tools, self._conversations = model, tools, conversations
         self._journal, self._users, self._clock, self._nonce = journal, users, clock, nonce
         self._channel_models, self._window_tokens, self._budget = dict(channel_models), window_tokens, budget
-        self._clusters = clusters
+        self._clusters, self._day_work = clusters, day_work
 
     async def available(self) -> bool:
         return await self._model.available()
@@ -172,6 +174,7 @@ class Talking:
                 return reply
             results = await asyncio.gather(*(self._called(call, toolbox, fence) for call in calls))
             spent += Spent(tool_calls=len(calls))
+            self._day_work(len(calls), 0.0)
             request = msgspec.structs.replace(request, turns=(*request.turns, reply.turn, ToolTurn(tuple(results))))
 
     async def _called(self, call: ToolCall, toolbox: Toolbox, fence: Fence) -> ToolResult:

@@ -12,7 +12,7 @@ from midwatch.domain.dialogue import ModelReply, ModelRequest, Usage
 from midwatch.domain.errors import MidwatchError, Permanent, Transient
 from midwatch.domain.providers import Price
 from midwatch.services.model_ports import OnText
-from midwatch.services.models.ports import Meter, Provider, RequestRejected, Said, unmetered
+from midwatch.services.models.ports import Meter, OnLoss, Provider, RequestRejected, Said, Waste, unmetered
 from midwatch.services.runtime import Clock
 
 log = logging.getLogger(__name__)
@@ -60,8 +60,13 @@ class Fallback:
         now = self._clock.now()
         return {name: until for name, (until, _) in self._until.items() if until > now}
 
-    async def ask(self, request: ModelRequest, on_text: OnText | None, retry_in: RetryIn = once) -> ModelReply:
-        """The first answer. ``Transient`` when a provider may answer later, ``Permanent`` when none ever will."""
+    async def ask(
+        self, request: ModelRequest, on_text: OnText | None, retry_in: RetryIn = once, on_loss: OnLoss | None = None
+    ) -> ModelReply:
+        """The first answer. ``Transient`` when a provider may answer later, ``Permanent`` when none ever will.
+
+        ``on_loss`` hears of each attempt that cost something and brought nothing.
+        """
         faults: list[tuple[str, Exception]] = []
         spoken = _Spoken(on_text)
         for provider in self.ready():
@@ -70,7 +75,7 @@ class Fallback:
                 faults.append((provider.name, RequestRejected(why)))
                 continue
             try:
-                reply = await self._attempts(provider, request, spoken, retry_in)
+                reply = await self._attempts(provider, request, spoken, retry_in, on_loss)
             except (Transient, Permanent) as error:
                 faults.append((provider.name, error))
                 self._rest(provider.name, error)
@@ -80,13 +85,18 @@ class Fallback:
         raise self._all_failed(faults)
 
     async def _attempts(
-        self, provider: Provider, request: ModelRequest, spoken: "_Spoken", retry_in: RetryIn
+        self,
+        provider: Provider,
+        request: ModelRequest,
+        spoken: "_Spoken",
+        retry_in: RetryIn,
+        on_loss: OnLoss | None,
     ) -> ModelReply:
         attempt = 0
         while True:
             attempt += 1
             try:
-                return await self._attempt(provider, request, spoken)
+                return await self._attempt(provider, request, spoken, on_loss)
             except Transient as error:
                 wait = retry_in(error, attempt)
                 if wait is None:
@@ -94,14 +104,21 @@ class Fallback:
                 log.info("model is asked again", extra={"provider": provider.name, "wait_s": wait, "error": str(error)})
                 await self._clock.sleep(wait)
 
-    async def _attempt(self, provider: Provider, request: ModelRequest, spoken: "_Spoken") -> ModelReply:
+    async def _attempt(
+        self, provider: Provider, request: ModelRequest, spoken: "_Spoken", on_loss: OnLoss | None
+    ) -> ModelReply:
         model, began = provider.model_of(request), time.monotonic()
         spoken.again()
+        wasted: list[Usage] = []
         try:
-            said = await provider.ask(request, spoken if spoken.wanted else None)
+            said = await provider.ask(request, spoken if spoken.wanted else None, wasted.append)
         except BaseException as error:
             seconds = time.monotonic() - began
-            self._meter(provider.name, model, type(error).__name__, Usage(), 0.0, seconds)
+            usage = sum(wasted, Usage())
+            usd = self._price_of(provider.name, model).of(usage) if usage.tokens else 0.0
+            self._meter(provider.name, model, type(error).__name__, usage, usd, seconds)
+            if usage.tokens and on_loss is not None:
+                on_loss(Waste(provider.name, model, usage, usd))
             raise
         seconds = time.monotonic() - began
         reply = self._priced(provider.name, model, said, seconds)

@@ -1,16 +1,16 @@
 """The port ``Model``: the middleware chain round the providers, rebuilt at once when the file of models changes."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
 from midwatch.domain.dialogue import ModelReply, ModelRequest, Usage, UserTurn
-from midwatch.domain.errors import Permanent
-from midwatch.services.model_ports import OnText
+from midwatch.domain.errors import Permanent, Transient
+from midwatch.services.model_ports import AwayAtACost, OnText
 from midwatch.services.models.chain import Chain
 from midwatch.services.models.fallback import Fallback
-from midwatch.services.models.ports import AnswerUnfit, Provider
+from midwatch.services.models.ports import AnswerUnfit, Provider, Waste
 from midwatch.services.spending import DayMeter
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,8 @@ class Models:
             await self._close_old()
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Write down what is counted, and close all connections."""
+        await self.meter.flush()
         for built in (*self._old, self._built):
             await _close(built, ())
 
@@ -67,14 +68,27 @@ class Models:
 
     async def _ask(self, built: Built, request: ModelRequest, on_text: OnText | None) -> ModelReply:
         async def ask(asked: ModelRequest) -> ModelReply:
-            reply = await built.providers.ask(asked, on_text, built.chain.retry_in)
+            lost: list[Waste] = []
+            try:
+                reply = await built.providers.ask(asked, on_text, built.chain.retry_in, lost.append)
+            except BaseException as error:
+                self._lost(lost)
+                if lost and isinstance(error, Transient):
+                    raise _costly(error, lost) from error
+                raise
+            self._lost(lost)
             await self.meter.reply(reply)
-            return reply
+            return _with_losses(reply, lost)
 
         try:
             return await built.chain.run(request, ask)
         except AnswerUnfit as unfit:
             return await _once_more(built.chain, request, unfit, ask)
+
+    def _lost(self, lost: Sequence[Waste]) -> None:
+        """Count for the day what brought nothing; it is written with what comes next."""
+        for each in lost:
+            self.meter.lost(each.provider, each.model, each.usage, each.usd)
 
     async def _close_old(self) -> None:
         """Close what was replaced, once nobody waits for its answer."""
@@ -84,6 +98,19 @@ class Models:
         for built in done:
             self._asking.pop(id(built), None)
             await _close(built, kept)
+
+
+def _with_losses(reply: ModelReply, lost: Sequence[Waste]) -> ModelReply:
+    """The reply with what the attempts before it have cost: an incident pays for all of them."""
+    if not lost:
+        return reply
+    usage = sum((each.usage for each in lost), reply.usage)
+    return msgspec.structs.replace(reply, usage=usage, cost_usd=reply.cost_usd + sum(each.usd for each in lost))
+
+
+def _costly(error: Transient, lost: Sequence[Waste]) -> AwayAtACost:
+    usage = sum((each.usage for each in lost), Usage())
+    return AwayAtACost(error.message, error.retry_in, usage.tokens, sum(each.usd for each in lost))
 
 
 async def _once_more(

@@ -1,5 +1,6 @@
 """Ports of the chain: one provider, what counts calls, and a layer of middleware."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -22,6 +23,26 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     model: str
 
 
+OnWaste = Callable[[Usage], None]
+"""Told what an attempt has used that ended without an answer; must not raise or block."""
+
+
+class Waste(msgspec.Struct, frozen=True):
+    """What one attempt cost that brought no answer: tokens, as told or estimated, and US dollars."""
+
+    provider: str
+    model: str
+    usage: Usage
+    usd: float
+
+
+OnLoss = Callable[[Waste], None]
+
+
+def ignored(usage: Usage) -> None:
+    """For who does not count."""
+
+
 class Provider(Protocol):
     """One configured provider."""
 
@@ -36,9 +57,10 @@ class Provider(Protocol):
         """Why this provider cannot serve the request as it is meant; empty when it can."""
         ...
 
-    async def ask(self, request: ModelRequest, on_text: OnText | None) -> Said:
+    async def ask(self, request: ModelRequest, on_text: OnText | None, on_waste: OnWaste = ignored) -> Said:
         """One attempt. ``Transient`` (with the provider's own ``retry-after``), :class:`RequestRejected`, or
         ``Permanent`` when the provider must be configured otherwise. Silence and half an answer are ``Transient``.
+        ``on_waste`` is told what they have used, as far as it is known, when the provider had begun to work on them.
         """
         ...
 

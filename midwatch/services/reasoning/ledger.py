@@ -5,6 +5,8 @@ import asyncio
 from midwatch.domain import events as ev
 from midwatch.domain.errors import ClaimLost, Conflict
 from midwatch.domain.incidents import Incident
+from midwatch.domain.reasons import Reason
+from midwatch.services.model_ports import AwayAtACost
 from midwatch.services.ports import Claim, Journal
 from midwatch.services.reasoning.memory import Memory
 from midwatch.services.runtime import Clock
@@ -21,6 +23,13 @@ class Ledger:
         self._journal, self.incident, self._memory = journal, incident, memory
         self._claim, self._clock, self._by = claim, clock, by
         self._turn = asyncio.Lock()
+
+    async def loss(self, error: AwayAtACost, line: str = "") -> None:
+        """Write down what models have cost that gave no answer: budgets count it."""
+        broke = ev.ModelBroke(
+            reason=Reason.MODEL_AWAY, detail=str(error)[:500], tokens=error.tokens, usd=error.usd, hypothesis=line
+        )
+        await self.write(broke)
 
     async def write(self, *events: ev.AnyEvent, journal: Journal | None = None) -> None:
         """Append ``events`` as one, through ``journal`` where it is given (the one that rings others)."""

@@ -14,6 +14,14 @@ DaySpent = Callable[[], Awaitable[Spent]]
 """What models spent today (UTC), all incidents together."""
 
 
+DayWork = Callable[[int, float], None]
+"""Told of tool calls, and of seconds of work, since it was told last; must not block."""
+
+
+def uncounted(tool_calls: int, seconds: float) -> None:
+    """Where no day's meter is kept."""
+
+
 async def nothing_today() -> Spent:
     """Where no day's meter is kept."""
     return Spent()
@@ -48,16 +56,28 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class Meter:
     """Says before each call whether it may be made, and by which model. Calls under way count already."""
 
-    def __init__(self, limits: Limits, memory: Memory, day: DaySpent, clock: Clock) -> None:
+    def __init__(
+        self, limits: Limits, memory: Memory, day: DaySpent, clock: Clock, day_work: DayWork = uncounted
+    ) -> None:
         self._limits, self._memory, self._day, self._clock = limits, memory, day, clock
+        self._day_work = day_work
         self._today = Spent()
         self._at_first = Spent()
+        self._began = self._noted_at = clock.now()
+        self._noted_tools = memory.spent.tool_calls
         self.under_way = 0
         self.tools_under_way = 0
 
     async def read_day(self) -> None:
         """Ask for the day's spending; between two readings our own is added to it."""
         self._today, self._at_first = await self._day(), self._memory.spent
+
+    def worked(self) -> None:
+        """Have the day's meter count the tools and the time since this was called last."""
+        now, tools = self._clock.now(), self._memory.spent.tool_calls
+        seconds = max(0.0, (now - self._noted_at).total_seconds())
+        self._day_work(tools - self._noted_tools, seconds)
+        self._noted_at, self._noted_tools = now, tools
 
     def refuses(self, thought: Thought, rounds: int) -> Reason | None:
         """Why this line may not go on looking, or ``None``. One call is always held back, for the conclusion."""
@@ -105,6 +125,7 @@ class Meter:
     def _of_day(self) -> Spent:
         ours = self._memory.spent
         return self._today + Spent(
+            wall_s=max(0.0, (self._clock.now() - self._began).total_seconds()),
             model_calls=ours.model_calls - self._at_first.model_calls,
             tool_calls=ours.tool_calls - self._at_first.tool_calls,
             tokens=ours.tokens - self._at_first.tokens,

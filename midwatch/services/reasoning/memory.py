@@ -88,6 +88,8 @@ class Memory:
             case ev.ModelTurned():
                 self.spent = self.spent + cost(event.reply)
                 self._turned(event)
+            case ev.ModelBroke():
+                self.spent = self.spent + Spent(tokens=event.tokens, usd=event.usd)
             case ev.ToolCalled():
                 self._called(event)
             case ev.IterationEnded():

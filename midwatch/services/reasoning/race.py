@@ -8,7 +8,7 @@ from midwatch.domain import events as ev
 from midwatch.domain.dialogue import ModelReply, ModelRequest, ModelTier, UserTurn
 from midwatch.domain.errors import ClaimLost, Invalid, MidwatchError, Permanent
 from midwatch.domain.reasons import Reason
-from midwatch.services.model_ports import Model
+from midwatch.services.model_ports import AwayAtACost, Model
 from midwatch.services.reasoning.answers import HYPOTHESES_SCHEMA, Answer, parse_hypotheses
 from midwatch.services.reasoning.fencing import Fence
 from midwatch.services.reasoning.ledger import Ledger
@@ -81,7 +81,11 @@ class Race:
                 purpose=HYPOTHESES,
                 incident=self._ledger.incident.id,
             )
-            reply = await self._model.ask(request)
+            try:
+                reply = await self._model.ask(request)
+            except AwayAtACost as error:
+                await self._ledger.loss(error)
+                raise
             await self._ledger.write(
                 ev.ModelTurned(reason=Reason.ASKED_FOR_MORE, iteration=0, reply=reply, purpose=HYPOTHESES)
             )

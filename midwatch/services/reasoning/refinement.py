@@ -19,7 +19,7 @@ from midwatch.services.reasoning.answers import Answer
 from midwatch.services.reasoning.conclusion import Playbooks, Verdict, judge
 from midwatch.services.reasoning.fencing import Fence
 from midwatch.services.reasoning.ledger import Ledger
-from midwatch.services.reasoning.limits import DaySpent, Limits, Meter, nothing_today
+from midwatch.services.reasoning.limits import DaySpent, DayWork, Limits, Meter, nothing_today, uncounted
 from midwatch.services.reasoning.looking import Looking
 from midwatch.services.reasoning.memory import Memory
 from midwatch.services.reasoning.race import Found, Race
@@ -45,6 +45,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     journal: Journal
     quiet: Journal
     day: DaySpent = nothing_today
+    day_work: DayWork = uncounted
 
 
 class Refinement:
@@ -132,7 +133,7 @@ class _Work:
         incident = ledger.incident
         self._mask = Masker(memory.masks + 1)
         self._fence = Fence(memory.nonce or ids.new().replace("-", "")[-16:])
-        self._meter = Meter(limits, memory, means.day, clock)
+        self._meter = Meter(limits, memory, means.day, clock, means.day_work)
         summaries = Summaries(model, self._meter, incident.id, self._mask(prompt.about(incident)))
         self._looking = Looking(means.tools.of(incident.cluster), summaries, memory, self._meter, limits, self._mask)
         self._thinking = Thinking(model, self._looking, ledger, memory, self._meter, limits)
@@ -158,8 +159,9 @@ class _Work:
         await self._ledger.write(*events, journal=self._means.journal)
 
     async def stop(self) -> None:
-        """Leave nothing running."""
+        """Leave nothing running, and nothing uncounted."""
         await self._looking.stop()
+        self._meter.worked()
 
     async def _verdict(self) -> Verdict:
         more = ""

@@ -16,7 +16,7 @@ from midwatch.domain.dialogue import (
 )
 from midwatch.domain.errors import Invalid, Permanent
 from midwatch.domain.reasons import Reason
-from midwatch.services.model_ports import Model, OnText
+from midwatch.services.model_ports import AwayAtACost, Model
 from midwatch.services.reasoning.answers import ANSWER_SCHEMA, Answer, parse_answer
 from midwatch.services.reasoning.compaction import compact
 from midwatch.services.reasoning.ledger import Ledger
@@ -50,10 +50,9 @@ class Thinking:
         memory: Memory,
         meter: Meter,
         limits: Limits,
-        on_text: OnText | None = None,
     ) -> None:
         self._model, self._looking, self._ledger, self._memory = model, looking, ledger, memory
-        self._meter, self._limits, self._on_text = meter, limits, on_text
+        self._meter, self._limits = meter, limits
 
     async def begin(self, line: str, text: str, nonce: str) -> None:
         """Write down what a line is told, unless that is done already."""
@@ -67,6 +66,7 @@ class Thinking:
         while True:
             if thought.pending:
                 await self._ledger.write(*await self._looking.answer(thought))
+                self._meter.worked()
             elif thought.said is not None or thought.concluded is not None:
                 return Reason.KNOWS_ENOUGH
             elif (limit := self._meter.refuses(thought, rounds)) is not None:
@@ -100,7 +100,7 @@ class Thinking:
             purpose=INVESTIGATE,
             incident=self._ledger.incident.id,
         )
-        reply = plain_calls(await self._asked(request))
+        reply = plain_calls(await self._asked(request, thought.line))
         if reply.stop is StopReason.REFUSAL:
             raise Permanent(f"{reply.provider}/{reply.model} refused to answer")
         more = bool(reply.turn.calls)
@@ -134,17 +134,20 @@ class Thinking:
             purpose=CONCLUDE,
             incident=self._ledger.incident.id,
         )
-        reply = await self._asked(request)
+        reply = await self._asked(request, thought.line)
         ending = self._ended(thought, "", why)
         turned = ev.ModelTurned(
             reason=why, iteration=thought.iteration + 1, reply=reply, hypothesis=thought.line, purpose=CONCLUDE
         )
         await self._ledger.write(*ending, turned)
 
-    async def _asked(self, request: ModelRequest) -> ModelReply:
+    async def _asked(self, request: ModelRequest, line: str) -> ModelReply:
         self._meter.under_way += 1
         try:
-            return await self._model.ask(request, self._on_text)
+            return await self._model.ask(request)
+        except AwayAtACost as error:
+            await self._ledger.loss(error, line)
+            raise
         finally:
             self._meter.under_way -= 1
 

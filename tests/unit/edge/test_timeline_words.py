@@ -33,6 +33,7 @@ _BARE = [
         ' first."},"stop":"done","usage":{},"provider":"stub","model":"m"}}'
     ),
     '{"type":"iteration-ended","reason":"model-refined","iteration":1,"reasoning":"logs","tools":["logs(web-1)"]}',
+    '{"type":"model-broke","reason":"model-away","detail":"it broke off","tokens":1200,"usd":0.02}',
     '{"type":"refinement-ended","reason":"model-refined","detail":"2 rounds, 3 tools"}',
     '{"type":"approval-reminded","reason":"half-time","approval":"a"}',
     '{"type":"cancel-asked","reason":"cancelled","by":"console:operator","comment":"enough"}',

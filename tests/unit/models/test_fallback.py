@@ -11,7 +11,7 @@ from midwatch.domain.providers import Price
 from midwatch.services.model_ports import OnText
 from midwatch.services.models.fallback import Fallback
 from midwatch.services.models.layers import Retry
-from midwatch.services.models.ports import RequestRejected, Said
+from midwatch.services.models.ports import OnWaste, RequestRejected, Said, ignored
 from tests.fakes.runtime import ManualClock
 
 REQUEST = ModelRequest(system="s", turns=(UserTurn("why?"),))
@@ -24,6 +24,7 @@ class FakeProvider:
     def __init__(self, name: str, *steps: Exception | str, unfit: str = "") -> None:
         self.name, self._steps, self._unfit = name, list(steps), unfit
         self.asked: list[ModelRequest] = []
+        self.wastes = Usage()
 
     def model_of(self, request: ModelRequest) -> str:
         return f"{self.name}-{request.tier}"
@@ -31,12 +32,14 @@ class FakeProvider:
     def unfit(self, request: ModelRequest) -> str:
         return self._unfit
 
-    async def ask(self, request: ModelRequest, on_text: OnText | None) -> Said:
+    async def ask(self, request: ModelRequest, on_text: OnText | None, on_waste: OnWaste = ignored) -> Said:
         self.asked.append(request)
         step = self._steps[min(len(self.asked), len(self._steps)) - 1]
         if on_text is not None:
             on_text(f"{self.name} speaks")
         if isinstance(step, Exception):
+            if self.wastes.tokens:
+                on_waste(self.wastes)
             raise step
         usage = Usage(input=1_000_000, output=500_000, cache_read=1_000_000)
         return Said(turn=AssistantTurn(step), stop=StopReason.DONE, usage=usage, model="as-it-calls-itself")

@@ -252,7 +252,7 @@ class Slow(FakeProvider):
         super().__init__(name, "late")
         self.go = asyncio.Event()
 
-    async def ask(self, request, on_text):
+    async def ask(self, request, on_text, on_waste=None):
         await self.go.wait()
         return await super().ask(request, on_text)
 
@@ -282,7 +282,8 @@ async def test_spending_waits_for_a_store_that_is_away_and_counts_meanwhile() ->
     await asyncio.gather(*(meter.reply(a_reply()) for _ in range(3)))
     assert (await meter.today()).usd == 1.5
     store.away = False
-    await meter.work(tool_calls=2, wall_s=3.0)
+    meter.work(tool_calls=2, wall_s=3.0)
+    await meter.flush()
     whole = sum((row.usd for row in await store.spend.since(NOON.date())), 0.0)
     assert whole == 1.5
     clock.advance(5)
