@@ -15,6 +15,7 @@ from midwatch.domain.users import Role
 
 app = typer.Typer(help="Who may do what: users, their roles, tokens and chat identities.", no_args_is_help=True)
 
+Why = Annotated[str, typer.Option("--reason", help="Why, for the audit trail.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As in policy files: user:NAME.")]
 
 
@@ -50,10 +51,12 @@ def add(
     name: Name,
     role: Annotated[Role, typer.Option(help="viewer looks, operator asks, approver decides, admin manages.")],
     title: Annotated[str, typer.Option(help="Their name for people.")] = "",
+    reason: Why = "",
 ) -> None:
     """Make a user. Exit codes: 0 done, 1 refused, 2 wrong usage, 3 Midwatch cannot be reached."""
     with open_api() as api:
-        made = decoded(api.send("POST", "/api/users", {"name": name, "role": str(role), "title": title}), _User)
+        wish = {"name": name, "role": str(role), "title": title, "reason": reason}
+        made = decoded(api.send("POST", "/api/users", wish), _User)
     client.console().print(f"User {made.name} is {made.role}. Next: midwatch users token {made.name}", markup=False)
 
 
@@ -82,15 +85,16 @@ def token(
     name: Name,
     label: Annotated[str, typer.Option(help="What it is for.")] = "",
     revoke: Annotated[str, typer.Option(help="End the token whose id begins so, instead of making one.")] = "",
+    reason: Why = "",
 ) -> None:
     """Make a personal token and show it, this once; or end one."""
     path = f"/api/users/{quote(name, safe='')}/tokens"
     with open_api() as api:
         if revoke:
-            api.send("DELETE", f"{path}/{quote(revoke, safe='')}")
+            api.send("DELETE", f"{path}/{quote(revoke, safe='')}{_asked(reason)}")
             client.console().print("The token and the sessions begun with it have ended.")
             return
-        made = decoded(api.send("POST", path, {"label": label}), _Made)
+        made = decoded(api.send("POST", path, {"label": label, "reason": reason}), _Made)
     typer.echo(made.token)
     typer.echo("Shown once. Use it as MIDWATCH_API_TOKEN, or to log in to the console.", err=True)
 
@@ -99,12 +103,13 @@ def token(
 def link(
     name: Name,
     remove: Annotated[str, typer.Option(help="Forget this identity (slack:U0123), instead of adding one.")] = "",
+    reason: Why = "",
 ) -> None:
     """Show a code that ties a chat identity to a user: they send `link CODE` to the bot within ten minutes."""
     path = f"/api/users/{quote(name, safe='')}"
     with open_api() as api:
         if remove:
-            api.send("DELETE", f"{path}/identities/{quote(remove, safe='')}")
+            api.send("DELETE", f"{path}/identities/{quote(remove, safe='')}{_asked(reason)}")
             client.console().print(f"{remove} is no longer {name}.", markup=False)
             return
         made = decoded(api.send("POST", f"{path}/link"), _Code)
@@ -113,16 +118,25 @@ def link(
 
 
 @app.command()
-def role(name: Name, role: Annotated[Role, typer.Argument(help="viewer, operator, approver or admin.")]) -> None:
+def role(
+    name: Name,
+    role: Annotated[Role, typer.Argument(help="viewer, operator, approver or admin.")],
+    reason: Why = "",
+) -> None:
     """Give a user another role, in force at once."""
     with open_api() as api:
-        changed = decoded(api.send("POST", f"/api/users/{quote(name, safe='')}/role", {"role": str(role)}), _User)
+        wish = {"role": str(role), "reason": reason}
+        changed = decoded(api.send("POST", f"/api/users/{quote(name, safe='')}/role", wish), _User)
     client.console().print(f"User {changed.name} is {changed.role}.", markup=False)
 
 
 @app.command()
-def remove(name: Name) -> None:
+def remove(name: Name, reason: Why = "") -> None:
     """End a user's rights, tokens, sessions and identities at once. The name is not given again."""
     with open_api() as api:
-        api.send("DELETE", f"/api/users/{quote(name, safe='')}")
+        api.send("DELETE", f"/api/users/{quote(name, safe='')}{_asked(reason)}")
     client.console().print(f"User {name} is removed.", markup=False)
+
+
+def _asked(reason: str) -> str:
+    return f"?reason={quote(reason, safe='')}" if reason else ""

@@ -64,6 +64,37 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     revoked_at: datetime | None = None
 
 
+class By(msgspec.Struct, frozen=True):
+    """Who changes something about a user, when, and why: for the audit trail."""
+
+    who: str
+    at: datetime
+    why: str = ""
+
+
+class UserChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the audit trail keeps of one change: the user as they are after it, and what it was about. No secrets.
+
+    ``was`` is the role before, or the id of the user that an identity belonged to before.
+    """
+
+    what: str
+    user: User
+    token: str = ""
+    label: str = ""
+    identity: str = ""
+    was: str = ""
+
+
+def changed(before: User, after: User) -> UserChange:
+    """What became of a user."""
+    if after.removed_at is not None:
+        return UserChange(what="user-removed", user=after, was=before.role)
+    if after.role is not before.role:
+        return UserChange(what="role-changed", user=after, was=before.role)
+    return UserChange(what="user-changed", user=after)
+
+
 class Account(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A user with their identities in channels (``slack:U0123``) and their tokens."""
 

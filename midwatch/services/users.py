@@ -7,7 +7,7 @@ from typing import Final, Protocol
 import msgspec
 
 from midwatch.domain.errors import Invalid, NotFound
-from midwatch.domain.users import HOUSE, NAME, OPERATOR, Account, Person, Role, Token, User, UserId, person_of
+from midwatch.domain.users import HOUSE, NAME, OPERATOR, Account, By, Person, Role, Token, User, UserId, person_of
 from midwatch.services.runtime import Clock, Ids
 
 TOKEN_PREFIX: Final = "mwu_"  # noqa: S105  says what kind of secret follows, so that scanners find a leaked one
@@ -16,13 +16,16 @@ _RESERVED = ("operator", "midwatch", "system", "all", "everyone")
 
 
 class UserBook(Protocol):
-    """Users in the store. Secrets come here as digests only."""
+    """Users in the store. Secrets come here as digests only.
 
-    async def add(self, user: User) -> None:
+    Each change leaves a row in the audit trail, in the transaction of the change; one that changes nothing leaves none.
+    """
+
+    async def add(self, user: User, by: By) -> None:
         """``Conflict`` when the name is taken, also by a user who was removed."""
         ...
 
-    async def change(self, user: User) -> None:
+    async def change(self, user: User, by: By) -> None:
         """Write role, title, model and ``removed_at``. With ``removed_at`` identities, tokens and codes go at once."""
         ...
 
@@ -38,11 +41,11 @@ class UserBook(Protocol):
         """Whose identity ``channel:id`` is."""
         ...
 
-    async def unlink(self, identity: str) -> bool:
+    async def unlink(self, identity: str, by: By) -> bool:
         """Forget an identity; whether it was known."""
         ...
 
-    async def put_token(self, token: Token, digest: bytes) -> None: ...
+    async def put_token(self, token: Token, digest: bytes, by: By) -> None: ...
 
     async def by_token(self, digest: bytes) -> tuple[Token, Account] | None:
         """The owner of a token that was not revoked."""
@@ -52,16 +55,18 @@ class UserBook(Protocol):
         """The owner of a token that was not revoked, by the token's id."""
         ...
 
-    async def revoke(self, token_id: str, *, at: datetime) -> bool:
+    async def revoke(self, token_id: str, by: By) -> bool:
         """End a token; whether it was in force. A unique beginning of its id will not do."""
         ...
 
-    async def put_code(self, user: UserId, digest: bytes, *, expires_at: datetime) -> None:
+    async def put_code(self, user: UserId, digest: bytes, by: By, *, expires_at: datetime) -> None:
         """A code that links one identity. A user's earlier codes end with it."""
         ...
 
     async def redeem(self, digest: bytes, identity: str, *, now: datetime) -> Account | None:
         """Use up a code: the identity is its user's from now on, and nobody else's. ``None`` for a wrong or old code.
+
+        The identity itself stands in the audit trail as who did it.
 
         Of racing calls with one code one succeeds.
         """
@@ -89,7 +94,10 @@ class Secrets(Protocol):
 
 
 class Users:
-    """The use cases. Also :class:`People`."""
+    """The use cases. Also :class:`People`.
+
+    ``by`` is who wants it (``user:alice``, or the house's own user), ``why`` their words for it; both are audited.
+    """
 
     def __init__(self, book: UserBook, clock: Clock, ids: Ids, secrets: Secrets) -> None:
         self._book, self._clock, self._ids, self._secrets = book, clock, ids, secrets
@@ -116,43 +124,45 @@ class Users:
             raise NotFound(f"user {name} was removed at {account.user.removed_at:%Y-%m-%d %H:%M} UTC")
         return account
 
-    async def add(self, name: str, role: Role, title: str = "") -> User:
+    async def add(self, name: str, role: Role, title: str = "", *, by: str = HOUSE, why: str = "") -> User:
         """A new user. ``Invalid`` for a bad name, ``Conflict`` for one that is or was taken."""
         if not NAME.fullmatch(name) or name in _RESERVED:
             raise Invalid(f"{name[:80]!r} is no name for a user: write a-z, 0-9, '.', '_' or '-', as in alice.m")
         user = User(id=UserId(self._ids.new()), name=name, role=role, title=title[:200], created_at=self._clock.now())
-        await self._book.add(user)
+        await self._book.add(user, self._by(by, why))
         return user
 
-    async def set_role(self, name: str, role: Role) -> User:
-        return await self._changed(msgspec.structs.replace((await self.account(name)).user, role=role))
+    async def set_role(self, name: str, role: Role, *, by: str = HOUSE, why: str = "") -> User:
+        user = msgspec.structs.replace((await self.account(name)).user, role=role)
+        return await self._changed(user, self._by(by, why))
 
     async def set_model(self, person: Person, model: str) -> None:
         """Keep the model a person prefers; the house's own user has none."""
         if person.user != HOUSE:
             account = await self.account(person.user.partition(":")[2])
-            await self._changed(msgspec.structs.replace(account.user, model=model))
+            await self._changed(msgspec.structs.replace(account.user, model=model), self._by(person.user))
 
-    async def remove(self, name: str) -> User:
+    async def remove(self, name: str, *, by: str = HOUSE, why: str = "") -> User:
         """From now on they may do nothing anywhere. Their name stays theirs in the journal."""
         account = await self.account(name)
-        return await self._changed(msgspec.structs.replace(account.user, removed_at=self._clock.now()))
+        said = self._by(by, why)
+        return await self._changed(msgspec.structs.replace(account.user, removed_at=said.at), said)
 
-    async def new_token(self, name: str, label: str = "") -> tuple[Token, str]:
+    async def new_token(self, name: str, label: str = "", *, by: str = HOUSE, why: str = "") -> tuple[Token, str]:
         """A personal token and its secret, which is kept nowhere."""
         account = await self.account(name)
         secret = TOKEN_PREFIX + self._secrets.token()
         token = Token(id=self._ids.new(), user=account.user.id, created_at=self._clock.now(), label=label[:100])
-        await self._book.put_token(token, digest_of(secret))
+        await self._book.put_token(token, digest_of(secret), self._by(by, why))
         return token, secret
 
-    async def revoke(self, name: str, token_id: str) -> None:
+    async def revoke(self, name: str, token_id: str, *, by: str = HOUSE, why: str = "") -> None:
         """End a token of this user; ``NotFound`` when they have no such token in force."""
         account = await self.account(name)
         known = [token.id for token in account.tokens if len(token_id) >= 8 and token.id.startswith(token_id)]
         if len(known) > 1:
             raise Invalid(f"more than one token of {name} begins with {token_id}")
-        if not known or not await self._book.revoke(known[0], at=self._clock.now()):
+        if not known or not await self._book.revoke(known[0], self._by(by, why)):
             raise NotFound(f"{name} has no token {token_id[:40]}")
 
     async def bearer(self, secret: str) -> tuple[str, Person] | None:
@@ -166,11 +176,12 @@ class Users:
         known = _known(await self._book.by_token_id(token_id))
         return known[1] if known else None
 
-    async def new_code(self, name: str) -> str:
+    async def new_code(self, name: str, *, by: str = HOUSE) -> str:
         """A code that links one channel identity to this user, once, within ten minutes."""
         account = await self.account(name)
         code = self._secrets.code()
-        await self._book.put_code(account.user.id, code_digest(code), expires_at=self._clock.now() + CODE_LASTS)
+        said = self._by(by)
+        await self._book.put_code(account.user.id, code_digest(code), said, expires_at=said.at + CODE_LASTS)
         return code
 
     async def redeem(self, code: str, identity: str) -> Person | None:
@@ -180,13 +191,17 @@ class Users:
         account = await self._book.redeem(code_digest(code), identity, now=self._clock.now())
         return person_of(account) if account else None
 
-    async def unlink(self, name: str, identity: str) -> None:
-        if identity not in (await self.account(name)).identities or not await self._book.unlink(identity):
+    async def unlink(self, name: str, identity: str, *, by: str = HOUSE, why: str = "") -> None:
+        known = identity in (await self.account(name)).identities
+        if not known or not await self._book.unlink(identity, self._by(by, why)):
             raise NotFound(f"{identity[:80]} is no identity of {name}")
 
-    async def _changed(self, user: User) -> User:
-        await self._book.change(user)
+    async def _changed(self, user: User, by: By) -> User:
+        await self._book.change(user, by)
         return user
+
+    def _by(self, who: str, why: str = "") -> By:
+        return By(who, self._clock.now(), why[:500])
 
 
 def _known(found: tuple[Token, Account] | None) -> tuple[str, Person] | None:

@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Annotated, TypeVar
 
 import msgspec
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from midwatch.domain.errors import Invalid
 from midwatch.domain.users import Account, Role
@@ -18,6 +18,8 @@ router = APIRouter(prefix="/api", dependencies=[Depends(within_rate), Depends(au
 
 T = TypeVar("T")
 _Line = Annotated[str, msgspec.Meta(max_length=200)]
+_Why = Annotated[str, Query(max_length=500)]
+"""A deletion's reason; of a POST it stands in the body. Both go into the audit trail."""
 
 
 class NewUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,14 +28,17 @@ class NewUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: _Line
     role: Role = Role.VIEWER
     title: _Line = ""
+    reason: _Line = ""
 
 
 class NewRole(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     role: Role
+    reason: _Line = ""
 
 
 class NewToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     label: _Line = ""
+    reason: _Line = ""
 
 
 @router.get("/me")
@@ -49,37 +54,39 @@ async def users(edge: TheEdge, _: AnAdmin) -> Response:
 
 
 @router.post("/users")
-async def add(request: Request, edge: TheEdge, _: AnAdmin) -> Response:
+async def add(request: Request, edge: TheEdge, caller: AnAdmin) -> Response:
     """Make a user; 201 with it, 409 when the name is or was taken."""
     wanted = await _read(request, NewUser)
-    user = await edge.users.add(wanted.name, wanted.role, wanted.title)
+    user = await edge.users.add(wanted.name, wanted.role, wanted.title, by=caller.user, why=wanted.reason)
     return json_response(_shown(Account(user=user)), HTTPStatus.CREATED)
 
 
 @router.delete("/users/{name}")
-async def remove(edge: TheEdge, _: AnAdmin, name: str) -> Response:
+async def remove(edge: TheEdge, caller: AnAdmin, name: str, reason: _Why = "") -> Response:
     """End a user's rights, sessions, tokens and identities at once."""
-    return json_response(_shown(Account(user=await edge.users.remove(name))))
+    return json_response(_shown(Account(user=await edge.users.remove(name, by=caller.user, why=reason))))
 
 
 @router.post("/users/{name}/role")
-async def role(request: Request, edge: TheEdge, _: AnAdmin, name: str) -> Response:
+async def role(request: Request, edge: TheEdge, caller: AnAdmin, name: str) -> Response:
     """Give another role; in force with the next request and the next click."""
-    await edge.users.set_role(name, (await _read(request, NewRole)).role)
+    wanted = await _read(request, NewRole)
+    await edge.users.set_role(name, wanted.role, by=caller.user, why=wanted.reason)
     return json_response(_shown(await edge.users.account(name)))
 
 
 @router.post("/users/{name}/tokens")
-async def new_token(request: Request, edge: TheEdge, _: AnAdmin, name: str) -> Response:
+async def new_token(request: Request, edge: TheEdge, caller: AnAdmin, name: str) -> Response:
     """A personal token; 201 with its secret, which is shown this once."""
-    token, secret = await edge.users.new_token(name, (await _read(request, NewToken)).label)
+    wanted = await _read(request, NewToken)
+    token, secret = await edge.users.new_token(name, wanted.label, by=caller.user, why=wanted.reason)
     return json_response({"id": token.id, "token": secret}, HTTPStatus.CREATED)
 
 
 @router.delete("/users/{name}/tokens/{token_id}")
-async def revoke(edge: TheEdge, _: AnAdmin, name: str, token_id: str) -> Response:
+async def revoke(edge: TheEdge, caller: AnAdmin, name: str, token_id: str, reason: _Why = "") -> Response:
     """End a token and the sessions begun with it."""
-    await edge.users.revoke(name, token_id)
+    await edge.users.revoke(name, token_id, by=caller.user, why=reason)
     return json_response(_shown(await edge.users.account(name)))
 
 
@@ -88,13 +95,13 @@ async def link(edge: TheEdge, caller: TheCaller, name: str) -> Response:
     """A code that ties one chat identity to this user, once, within ten minutes; for an admin, and for oneself."""
     if not caller.may(Role.ADMIN) and caller.user != f"user:{name}":
         raise Forbidden("a code for somebody else needs the role admin")
-    return json_response({"code": await edge.users.new_code(name)}, HTTPStatus.CREATED)
+    return json_response({"code": await edge.users.new_code(name, by=caller.user)}, HTTPStatus.CREATED)
 
 
 @router.delete("/users/{name}/identities/{identity}")
-async def unlink(edge: TheEdge, _: AnAdmin, name: str, identity: str) -> Response:
+async def unlink(edge: TheEdge, caller: AnAdmin, name: str, identity: str, reason: _Why = "") -> Response:
     """Forget an identity."""
-    await edge.users.unlink(name, identity)
+    await edge.users.unlink(name, identity, by=caller.user, why=reason)
     return json_response(_shown(await edge.users.account(name)))
 
 

@@ -136,7 +136,7 @@ class MemoryStore:
         self.cards = MemoryCards(self._tables)
         self.silences = MemorySilences(self._tables)
         self.heartbeats = MemoryHeartbeats(self._tables)
-        self.users = MemoryUsers()
+        self.users = MemoryUsers(self._tables.record)
         self.audit = MemoryAudit(self._tables)
         self.attic = MemoryAttic(self._tables)
         self.pauses = MemoryPauses(self._tables)

@@ -1,37 +1,57 @@
 """Users in memory, and people for tests that are not about who they are."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import msgspec
 
+from midwatch.adapters.store.projection import user_record
+from midwatch.domain.audit import AuditRecord
 from midwatch.domain.errors import Conflict, NotFound
-from midwatch.domain.users import HOUSE, OPERATOR, Account, Person, Role, Token, User, UserId
+from midwatch.domain.users import (
+    HOUSE,
+    OPERATOR,
+    Account,
+    By,
+    Person,
+    Role,
+    Token,
+    User,
+    UserChange,
+    UserId,
+    changed,
+)
 
 
 class MemoryUsers:
     """See :class:`midwatch.services.users.UserBook`."""
 
-    def __init__(self) -> None:
+    def __init__(self, record: Callable[[Sequence[AuditRecord]], None] = lambda _: None) -> None:
+        """``record`` adds to the audit trail."""
+        self._record = record
         self._users: dict[UserId, User] = {}
         self._identities: dict[str, UserId] = {}
         self._tokens: dict[str, tuple[Token, bytes]] = {}
         self._codes: dict[UserId, tuple[bytes, datetime]] = {}
 
-    async def add(self, user: User) -> None:
+    async def add(self, user: User, by: By) -> None:
         await asyncio.sleep(0)
         if any(other.name == user.name for other in self._users.values()):
             raise Conflict(f"user {user.name} exists, or did: a name is given once")
         self._users[user.id] = user
+        self._audit(UserChange(what="user-made", user=user), by)
 
-    async def change(self, user: User) -> None:
+    async def change(self, user: User, by: By) -> None:
         await asyncio.sleep(0)
-        self._users[user.id] = user
+        before, self._users[user.id] = self._users[user.id], user
+        if user != before:
+            self._audit(changed(before, user), by)
         if user.removed_at is not None:
             self._codes.pop(user.id, None)
             self._identities = {name: owner for name, owner in self._identities.items() if owner != user.id}
-            for token, _ in [item for item in self._tokens.values() if item[0].user == user.id]:
-                await self.revoke(token.id, at=user.removed_at)
+            for token, digest in [item for item in self._tokens.values() if item[0].user == user.id]:
+                self._tokens[token.id] = (msgspec.structs.replace(token, revoked_at=user.removed_at), digest)
 
     async def find(self, name: str) -> Account:
         await asyncio.sleep(0)
@@ -50,13 +70,18 @@ class MemoryUsers:
         owner = self._identities.get(identity)
         return self._account(self._users[owner]) if owner else None
 
-    async def unlink(self, identity: str) -> bool:
+    async def unlink(self, identity: str, by: By) -> bool:
         await asyncio.sleep(0)
-        return self._identities.pop(identity, None) is not None
+        owner = self._identities.pop(identity, None)
+        if owner is not None:
+            self._audit(UserChange(what="identity-unlinked", user=self._users[owner], identity=identity), by)
+        return owner is not None
 
-    async def put_token(self, token: Token, digest: bytes) -> None:
+    async def put_token(self, token: Token, digest: bytes, by: By) -> None:
         await asyncio.sleep(0)
         self._tokens[token.id] = (token, digest)
+        told = UserChange(what="token-made", user=self._users[token.user], token=token.id, label=token.label)
+        self._audit(told, by)
 
     async def by_token(self, digest: bytes) -> tuple[Token, Account] | None:
         await asyncio.sleep(0)
@@ -69,26 +94,36 @@ class MemoryUsers:
         found = self._tokens.get(token_id)
         return await self.by_token(found[1]) if found else None
 
-    async def revoke(self, token_id: str, *, at: datetime) -> bool:
+    async def revoke(self, token_id: str, by: By) -> bool:
         await asyncio.sleep(0)
         found = self._tokens.get(token_id)
         if found is None or found[0].revoked_at is not None:
             return False
-        self._tokens[token_id] = (msgspec.structs.replace(found[0], revoked_at=at), found[1])
+        token = msgspec.structs.replace(found[0], revoked_at=by.at)
+        self._tokens[token_id] = (token, found[1])
+        told = UserChange(what="token-revoked", user=self._users[token.user], token=token_id, label=token.label)
+        self._audit(told, by)
         return True
 
-    async def put_code(self, user: UserId, digest: bytes, *, expires_at: datetime) -> None:
+    async def put_code(self, user: UserId, digest: bytes, by: By, *, expires_at: datetime) -> None:
         await asyncio.sleep(0)
         self._codes[user] = (digest, expires_at)
+        self._audit(UserChange(what="link-code-made", user=self._users[user]), by)
 
     async def redeem(self, digest: bytes, identity: str, *, now: datetime) -> Account | None:
         await asyncio.sleep(0)
         for user, (known, expires_at) in self._codes.items():
             if known == digest and now < expires_at:
                 del self._codes[user]
+                was = self._identities.get(identity, "")
                 self._identities[identity] = user
+                told = UserChange(what="identity-linked", user=self._users[user], identity=identity, was=was)
+                self._audit(told, By(identity, now, "link code"))
                 return self._account(self._users[user])
         return None
+
+    def _audit(self, change: UserChange, by: By) -> None:
+        self._record([user_record(change, by)])
 
     def _account(self, user: User) -> Account:
         return Account(

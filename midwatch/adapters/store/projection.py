@@ -13,6 +13,7 @@ from midwatch.domain.events import AnyEvent, Entry, IncidentOpened
 from midwatch.domain.ids import ApprovalId
 from midwatch.domain.incidents import Incident, State, evolve
 from midwatch.domain.silences import Silence
+from midwatch.domain.users import By, UserChange
 from midwatch.services.ports import IncidentSummary
 
 STALE = timedelta(days=1)
@@ -75,6 +76,12 @@ def pause_record(pause: Pause, *, by: str, at: datetime) -> AuditRecord:
     what = "pause-ended" if pause.ends_at is not None and pause.ends_at <= at else "pause-called"
     data = msgspec.json.encode(pause).decode()
     return AuditRecord(at=at, who=by, what=what, why=pause.reason, about=pause.id, data=data)
+
+
+def user_record(change: UserChange, by: By) -> AuditRecord:
+    """What the audit trail says of a change of a user, their tokens or identities."""
+    data = msgspec.json.encode(change).decode()
+    return AuditRecord(at=by.at, who=by.who, what=change.what, why=by.why, about=change.user.id, data=data)
 
 
 def namespace_of(incident: Incident) -> str:

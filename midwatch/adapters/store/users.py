@@ -2,14 +2,17 @@
 
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from midwatch.adapters.store import tables as t
+from midwatch.adapters.store.audit import record
 from midwatch.adapters.store.database import Database
+from midwatch.adapters.store.projection import user_record
 from midwatch.domain.errors import Conflict, NotFound
-from midwatch.domain.users import Account, Role, Token, User, UserId
+from midwatch.domain.users import Account, By, Role, Token, User, UserChange, UserId, changed
 
 _u, _i, _k, _c = t.users.c, t.identities.c, t.tokens.c, t.link_codes.c
 
@@ -20,16 +23,18 @@ class PostgresUsers:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, user: User) -> None:
+    async def add(self, user: User, by: By) -> None:
         adding = insert(t.users).values(_row(user)).on_conflict_do_nothing(index_elements=["name"]).returning(_u.id)
         async with self._database.begin() as connection:
             if (await connection.execute(adding)).first() is None:
                 raise Conflict(f"user {user.name} exists, or did: a name is given once")
+            await _audit(connection, UserChange(what="user-made", user=user), by)
 
-    async def change(self, user: User) -> None:
+    async def change(self, user: User, by: By) -> None:
         row = _row(user)
         changing = update(t.users).where(_u.id == user.id)
         async with self._database.begin() as connection:
+            before = await _user(connection, user.id)
             await connection.execute(
                 changing.values(role=row["role"], title=row["title"], model=row["model"], removed_at=user.removed_at)
             )
@@ -38,6 +43,8 @@ class PostgresUsers:
                 await connection.execute(delete(t.link_codes).where(_c.user_id == user.id))
                 ending = update(t.tokens).where(_k.user_id == user.id, _k.revoked_at.is_(None))
                 await connection.execute(ending.values(revoked_at=user.removed_at))
+            if before is not None and before != _stored(user):
+                await _audit(connection, changed(before, user), by)
 
     async def find(self, name: str) -> Account:
         async with self._database.begin() as connection:
@@ -56,12 +63,16 @@ class PostgresUsers:
             found = await _accounts(connection, _u.id == mine)
         return found[0] if found else None
 
-    async def unlink(self, identity: str) -> bool:
-        forgetting = delete(t.identities).where(_i.identity == t.plain(identity)).returning(_i.identity)
+    async def unlink(self, identity: str, by: By) -> bool:
+        forgetting = delete(t.identities).where(_i.identity == t.plain(identity)).returning(_i.user_id)
         async with self._database.begin() as connection:
-            return (await connection.execute(forgetting)).first() is not None
+            owner = (await connection.execute(forgetting)).scalar()
+            user = await _user(connection, UserId(owner)) if owner else None
+            if user is not None:
+                await _audit(connection, UserChange(what="identity-unlinked", user=user, identity=identity), by)
+            return user is not None
 
-    async def put_token(self, token: Token, digest: bytes) -> None:
+    async def put_token(self, token: Token, digest: bytes, by: By) -> None:
         row = {
             "id": token.id,
             "user_id": token.user,
@@ -72,6 +83,9 @@ class PostgresUsers:
         }
         async with self._database.begin() as connection:
             await connection.execute(insert(t.tokens).values(row))
+            if (user := await _user(connection, token.user)) is not None:
+                told = UserChange(what="token-made", user=user, token=token.id, label=token.label)
+                await _audit(connection, told, by)
 
     async def by_token(self, digest: bytes) -> tuple[Token, Account] | None:
         return await self._token(_k.digest == digest)
@@ -88,16 +102,24 @@ class PostgresUsers:
             (account,) = await _accounts(connection, _u.id == row.user_id)
         return Token(id=row.id, user=UserId(row.user_id), created_at=row.created_at, label=row.label), account
 
-    async def revoke(self, token_id: str, *, at: datetime) -> bool:
-        ending = update(t.tokens).where(_k.id == token_id, _k.revoked_at.is_(None)).values(revoked_at=at)
+    async def revoke(self, token_id: str, by: By) -> bool:
+        ending = update(t.tokens).where(_k.id == token_id, _k.revoked_at.is_(None)).values(revoked_at=by.at)
         async with self._database.begin() as connection:
-            return (await connection.execute(ending.returning(_k.id))).first() is not None
+            ended = (await connection.execute(ending.returning(_k.user_id, _k.label))).first()
+            if ended is None:
+                return False
+            if (user := await _user(connection, UserId(ended.user_id))) is not None:
+                told = UserChange(what="token-revoked", user=user, token=token_id, label=ended.label)
+                await _audit(connection, told, by)
+            return True
 
-    async def put_code(self, user: UserId, digest: bytes, *, expires_at: datetime) -> None:
+    async def put_code(self, user: UserId, digest: bytes, by: By, *, expires_at: datetime) -> None:
         row = {"digest": digest, "expires_at": expires_at}
         writing = insert(t.link_codes).values(user_id=user, **row)
         async with self._database.begin() as connection:
             await connection.execute(writing.on_conflict_do_update(index_elements=["user_id"], set_=row))
+            if (found := await _user(connection, user)) is not None:
+                await _audit(connection, UserChange(what="link-code-made", user=found), by)
 
     async def redeem(self, digest: bytes, identity: str, *, now: datetime) -> Account | None:
         using = delete(t.link_codes).where(_c.digest == digest, _c.expires_at > now).returning(_c.user_id)
@@ -105,11 +127,29 @@ class PostgresUsers:
             user = (await connection.execute(using)).scalar()
             if user is None:
                 return None
+            known = select(_i.user_id).where(_i.identity == t.plain(identity))
+            was = (await connection.execute(known)).scalar() or ""
             row = {"user_id": user, "linked_at": now}
             linking = insert(t.identities).values(identity=t.plain(identity), **row)
             await connection.execute(linking.on_conflict_do_update(index_elements=["identity"], set_=row))
             (account,) = await _accounts(connection, _u.id == user)
+            told = UserChange(what="identity-linked", user=account.user, identity=identity, was=was)
+            await _audit(connection, told, By(identity, now, "link code"))
         return account
+
+
+async def _audit(connection: AsyncConnection, change: UserChange, by: By) -> None:
+    await record(connection, [user_record(change, by)])
+
+
+async def _user(connection: AsyncConnection, user: UserId) -> User | None:
+    found = await _accounts(connection, _u.id == user)
+    return found[0].user if found else None
+
+
+def _stored(user: User) -> User:
+    """The user as the database gives them back."""
+    return msgspec.structs.replace(user, title=t.plain(user.title), model=t.plain(user.model))
 
 
 def _row(user: User) -> dict[str, object]:

@@ -98,6 +98,34 @@ async def test_a_code_for_oneself_needs_no_admin(house: House, opened: Opener) -
     assert person.user == "user:vera"
 
 
+async def test_the_audit_trail_names_the_admin_and_the_reason(
+    house: House, api: httpx2.AsyncClient, opened: Opener
+) -> None:
+    root = await opened(token=await personal(house, "root", Role.ADMIN))
+    before = len(await house.store.audit.rows())
+    await root.post("/api/users", json={"name": "alice", "reason": "joined"})
+    await root.post("/api/users/alice/role", json={"role": "approver", "reason": "on call"})
+    token = (await root.post("/api/users/alice/tokens", json={"reason": "laptop"})).json()["id"]
+    await root.delete(f"/api/users/alice/tokens/{token}?reason=lost")
+    code = (await root.post("/api/users/alice/link")).json()["code"]
+    await house.edge.users.redeem(code, "slack:U1")
+    await root.delete("/api/users/alice/identities/slack:U1?reason=left+Slack")
+    await root.delete("/api/users/alice?reason=left")
+    shown = (await api.get("/api/audit")).json()["rows"]
+    rows = await house.store.audit.rows(after=before)
+    assert len(shown) == before + len(rows), "and the API shows them"
+    assert [(row.record.what, row.record.who, row.record.why) for row in rows] == [
+        ("user-made", "user:root", "joined"),
+        ("role-changed", "user:root", "on call"),
+        ("token-made", "user:root", "laptop"),
+        ("token-revoked", "user:root", "lost"),
+        ("link-code-made", "user:root", ""),
+        ("identity-linked", "slack:U1", "link code"),
+        ("identity-unlinked", "user:root", "left Slack"),
+        ("user-removed", "user:root", "left"),
+    ]
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"name":"a","role":"king"}', b'{"name":"a","x":1}', b"\xff"])
 async def test_what_is_no_user_is_refused(api: httpx2.AsyncClient, body: bytes) -> None:
     answer = await api.post("/api/users", content=body, headers={"Content-Type": "application/json"})
