@@ -11,6 +11,7 @@ from ray.exceptions import RayError
 
 from actors import names
 from midwatch.domain.incidents import Work
+from midwatch.domain.servers import ToolServers
 from midwatch.services.messaging import Place
 from midwatch.telemetry import Family
 
@@ -186,3 +187,22 @@ async def everyone() -> tuple[str, ...]:
     """Names of all our actors, whoever they are today (watchers and workers come and go)."""
     found = await asyncio.to_thread(ray.util.list_named_actors, all_namespaces=True)
     return tuple(sorted(item["name"] for item in found if item["namespace"] == names.NAMESPACE))
+
+
+async def tool_servers(timeout_s: float = 2.0) -> tuple[ToolServers, ...]:
+    """The tool servers of each worker that answers in time and has started any."""
+    try:
+        workers = [name for name in await everyone() if names.is_rca_worker(name)]
+    except _SILENT:
+        return ()
+
+    async def ask(name: str) -> ToolServers | None:
+        try:
+            worker: Any = await find(name)
+            async with asyncio.timeout(timeout_s):
+                return ToolServers(name, await worker.tool_servers.remote())
+        except _SILENT:
+            return None
+
+    answers = await asyncio.gather(*(ask(name) for name in workers))
+    return tuple(answer for answer in answers if answer is not None and answer.servers)

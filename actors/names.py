@@ -26,6 +26,11 @@ def rca_worker(number: int) -> str:
     return f"rca-worker-{number}"
 
 
+def is_rca_worker(name: str) -> bool:
+    """Whether an actor of this name is one of the pool's workers."""
+    return name.startswith("rca-worker-")
+
+
 def house(settings: Settings) -> tuple[str, ...]:
     """Every actor that a house with these settings needs at all times."""
     watchers = (watcher(cluster) for cluster in settings.clusters)

@@ -13,8 +13,10 @@ from midwatch.bootstrap.investigation import open_investigation
 from midwatch.bootstrap.refinement import open_refinement
 from midwatch.domain.errors import Transient
 from midwatch.domain.incidents import Work
+from midwatch.domain.servers import ServerRecord
 from midwatch.services.crew import Crew, reconsider
 from midwatch.services.desk import Desk
+from midwatch.services.reasoning.refinement import Refinement
 from midwatch.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -31,10 +33,15 @@ class RcaWorker(Resident):
 
     def __init__(self, settings: Settings, name: str) -> None:
         self._desks: tuple[Desk, ...] = ()
+        self._refinement: Refinement | None = None
         super().__init__(settings, name)
 
     async def health(self) -> dict[str, object]:
         return await super().health() | {"busy": sum(desk.busy for desk in self._desks)}
+
+    async def tool_servers(self) -> tuple[ServerRecord, ...]:
+        """The tool servers that this worker has started."""
+        return self._refinement.servers() if self._refinement is not None else ()
 
     async def run(self, resources: Resources) -> None:
         bells = ActorBells(self._settings.active_channels)
@@ -55,7 +62,7 @@ class RcaWorker(Resident):
                 cancel_lost=True,
             ) as better,
         ):
-            self._desks = (first, better)
+            self._desks, self._refinement = (first, better), refinement
 
             async def turn() -> None:
                 await first.drain()

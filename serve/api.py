@@ -25,6 +25,7 @@ from serve.routes import (
     silences,
     stopping,
     submit,
+    usage,
     users,
 )
 from serve.security import SecurityHeaders
@@ -59,6 +60,7 @@ def build_api(open_edge: OpenEdge) -> FastAPI:
         audit,
         submit,
         users,
+        usage,
         chat,
         channels,
         console,

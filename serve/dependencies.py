@@ -8,6 +8,8 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
+from midwatch.domain.budgets import Budget
+from midwatch.domain.servers import ToolServers
 from midwatch.services.brakes import PauseBook
 from midwatch.services.conversations import Conversations
 from midwatch.services.heartbeats import HeartbeatBook
@@ -15,6 +17,7 @@ from midwatch.services.ports import AuditTrail, ClickBox, Inbox, Journal, Silenc
 from midwatch.services.reception import Door
 from midwatch.services.runtime import Bells, Clock, Ids
 from midwatch.services.shadowing import ShadowBook
+from midwatch.services.spending import SpendBook
 from midwatch.services.users import Users
 from midwatch.telemetry import Metrics
 from serve.schemas.meaning import MeaningOfAlert, meaning_of_alert
@@ -68,6 +71,11 @@ class Limits:
     """How long a page stays live after its incident is over, in case it fires again."""
 
 
+async def no_servers() -> tuple[ToolServers, ...]:
+    """Where no worker can be asked."""
+    return ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Edge:
     """Everything a route may use. One per replica; built by ``open_edge`` and closed with the app."""
@@ -99,6 +107,12 @@ class Edge:
     meaning: MeaningOfAlert = meaning_of_alert
     alertmanager: SenderApi | None = None
     """Asked for what a truncated body left out; ``None``: nobody is."""
+    spend: SpendBook
+    """What models cost, day by day."""
+    day_budget: Budget = field(default_factory=Budget)
+    """The most that models may spend in a day, for people to compare with."""
+    tool_servers: Callable[[], Awaitable[tuple[ToolServers, ...]]] = no_servers
+    """How the tool servers of each worker stand."""
     doors: Mapping[str, Door] = field(default_factory=dict)
     """Where channels' own requests come in, by channel; without one the channel sends none."""
     metrics: Metrics = field(default_factory=Metrics)

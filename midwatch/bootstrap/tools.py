@@ -27,7 +27,8 @@ async def open_toolboxes(resources: Resources, metrics: Metrics | None = None) -
     settings = resources.settings
     async with AsyncExitStack() as stack:
         made = {name: toolbox(settings, metrics, cluster=name, lazy=True) for name in settings.clusters}
-        yield ClusterTools({name: await stack.enter_async_context(each) for name, each in made.items()})
+        opened = {name: await stack.enter_async_context(each) for name, each in made.items()}
+        yield ClusterTools(opened, lambda: tuple(record for each in opened.values() for record in each.records()))
 
 
 def toolbox(

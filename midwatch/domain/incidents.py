@@ -18,6 +18,7 @@ from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef, Severity, worst
 from midwatch.domain.runs import Execution, advance
 from midwatch.domain.signals import Tier
+from midwatch.domain.spending import ModelSpend, spent_after
 
 SETTLE = timedelta(seconds=5)
 """How long all signals must stay cleared before an incident that nobody acts on counts as over."""
@@ -137,6 +138,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     into: IncidentId | None = None
     reopened: int = 0
     cancelled_by: str = ""
+    spending: tuple[ModelSpend, ...] = ()
 
     @property
     def episodes(self) -> int:
@@ -213,10 +215,10 @@ def _changes(incident: Incident, event: ev.AnyEvent, at: datetime) -> dict[str, 
             return _ended(incident, event, at) | {"members": members, "cleared_at": at, "into": event.into}
         case ev.Reopened():
             return _reopened(incident, event)
-        case ev.ToolCalled() | ev.RefinementStarted() | ev.Briefed() | ev.IterationEnded():
+        case ev.RefinementStarted() | ev.Briefed() | ev.IterationEnded():
             return {}
-        case ev.ModelTurned() | ev.ModelBroke():
-            return {}
+        case ev.ToolCalled() | ev.ModelTurned() | ev.ModelBroke():
+            return {"spending": spent_after(incident.spending, event)}
         case _:
             return _stepped(incident, event, at)
 

@@ -23,8 +23,18 @@ class ServerState(StrEnum):
         return self in (ServerState.MAINTENANCE, ServerState.VULNERABLE)
 
 
+class Flip(msgspec.Struct, frozen=True):
+    """A change of state that probes have confirmed."""
+
+    at: datetime
+    state: ServerState
+
+
 class ServerRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One tool server as it stands. ``offered``: what a model may call; ``left_out`` says why the rest is not."""
+    """One tool server as it stands. ``offered``: what a model may call; ``left_out`` says why the rest is not.
+
+    ``cluster`` is whose incidents may ask it; ``flips`` are its last changes of state, newest first.
+    """
 
     name: str
     transport: str
@@ -35,6 +45,15 @@ class ServerRecord(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     offered: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    cluster: str = ""
+    flips: tuple[Flip, ...] = ()
+
+
+class ToolServers(msgspec.Struct, frozen=True):
+    """The tool servers of one process."""
+
+    worker: str
+    servers: tuple[ServerRecord, ...]
 
 
 class Health(msgspec.Struct, frozen=True):

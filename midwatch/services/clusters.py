@@ -5,7 +5,7 @@ cluster has its own connections and its own services over them, and an incident 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from midwatch.domain.dialogue import ToolSpec
@@ -15,6 +15,7 @@ from midwatch.domain.lost import Standing
 from midwatch.domain.observed import Observed
 from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef
+from midwatch.domain.servers import ServerRecord
 from midwatch.services.effects import ActionCall, LiveObjects, Outcome
 from midwatch.services.ingestion import Owners, Surroundings
 from midwatch.services.investigation import Enricher, Gatherer, Look, Sight
@@ -120,12 +121,18 @@ class LiveClusters:
 class ClusterTools:
     """The tools of each cluster, so that what is said of one incident never reaches another cluster."""
 
-    def __init__(self, by_cluster: Mapping[str, Toolbox]) -> None:
-        self._by_cluster = dict(by_cluster)
+    def __init__(
+        self, by_cluster: Mapping[str, Toolbox], records: Callable[[], tuple[ServerRecord, ...]] = tuple
+    ) -> None:
+        self._by_cluster, self._records = dict(by_cluster), records
 
     def of(self, cluster: str) -> Toolbox:
         """See :class:`~midwatch.services.model_ports.Toolboxes`."""
         return self._by_cluster.get(cluster) or OutOfSight(cluster)
+
+    def records(self) -> tuple[ServerRecord, ...]:
+        """How every server that was started stands."""
+        return self._records()
 
 
 class OutOfSight:

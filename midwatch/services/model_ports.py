@@ -12,6 +12,7 @@ from midwatch.domain.diagnosis import Diagnosis
 from midwatch.domain.dialogue import ModelReply, ModelRequest, ToolSpec
 from midwatch.domain.errors import Transient
 from midwatch.domain.incidents import Incident
+from midwatch.domain.servers import ServerRecord
 
 OnText = Callable[[str], None]
 """Called with each piece of text as it streams in; must not block."""
@@ -67,6 +68,10 @@ class Toolboxes(Protocol):
 
     def of(self, cluster: str) -> Toolbox:
         """Those that look at this cluster and at no other; one without tools for a cluster that is not watched."""
+        ...
+
+    def records(self) -> tuple[ServerRecord, ...]:
+        """How every server that was started stands."""
         ...
 
 

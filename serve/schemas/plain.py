@@ -1,7 +1,7 @@
 """Domain values as JSON for API clients: every field is there, whether or not it has its default."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date
 from enum import Enum
 from typing import TypeAlias
 
@@ -18,7 +18,7 @@ def plain(value: object) -> JsonValue:
             return str(value.value)
         case None | bool() | int() | float() | str():
             return value
-        case datetime():
+        case date():  # a datetime too
             return value.isoformat()
         case msgspec.Struct():
             return {name: plain(getattr(value, name)) for name in value.__struct_fields__}

@@ -16,6 +16,7 @@ from midwatch.domain.ids import IncidentId
 from midwatch.domain.incidents import Incident, Work
 from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef
+from midwatch.domain.servers import ServerRecord
 from midwatch.services.model_ports import Model, Runbook, ToolAnswer
 from midwatch.services.ports import Claim
 from midwatch.services.reasoning.limits import DayWork, Limits, uncounted
@@ -140,6 +141,9 @@ class Study:
         """The tools of whichever cluster; ``clusters`` keeps which was asked for."""
         self.clusters.append(cluster)
         return self.tools
+
+    def records(self) -> tuple[ServerRecord, ...]:
+        return ()
 
     async def run(self) -> Incident:
         """From the first report to the end of the refinement."""

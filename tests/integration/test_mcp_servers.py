@@ -203,6 +203,9 @@ async def test_a_server_that_hangs_is_found_by_probes_alone(tmp_path: Path) -> N
                 while (await manager.refresh("b", timeout_s=2)).state is not ServerState.HEALTHY:
                     await asyncio.sleep(0.05)
             await until(manager, lambda names: "b_echo" in names)
+            flips = {record.name: record.flips for record in manager.records()}
+            assert [flip.state for flip in flips["b"]] == [ServerState.HEALTHY, ServerState.FAILED]
+            assert flips["other"] == ()
     finally:
         child.signal(signal.SIGCONT)
         child.kill()

@@ -138,7 +138,8 @@ class CompositeToolbox:
 
     def records(self) -> tuple[ServerRecord, ...]:
         """Every server as it stands."""
-        return tuple(member.record() for member in self._members.values())
+        records = (member.record() for member in self._members.values())
+        return tuple(msgspec.structs.replace(record, cluster=self._cluster) for record in records)
 
     async def refresh(self, name: str, *, timeout_s: float = 10.0) -> ServerRecord:
         """Probe a server now, at a person's wish, and read its tools anew. Raises ``NotFound`` for an unknown name."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -12,13 +13,14 @@ from midwatch.adapters.mcp.config import BUILT_IN, ServerConfig
 from midwatch.adapters.mcp.connection import Answer, McpConnection
 from midwatch.adapters.mcp.offers import Offer, offer_of
 from midwatch.domain.errors import Transient
-from midwatch.domain.servers import Health, ServerRecord, ServerState, weigh
+from midwatch.domain.servers import Flip, Health, ServerRecord, ServerState, weigh
 from midwatch.services.runtime import Clock
 
 log = logging.getLogger(__name__)
 
 _PROBE_TIMEOUT_S = 10.0
 _AT_ONCE = 8
+_FLIPS = 20
 
 
 class Member:
@@ -29,6 +31,7 @@ class Member:
         self._connection = McpConnection(name, target, call_timeout_s=config.timeout)
         self._health = Health(config.wanted_state)
         self._since: datetime = clock.now()
+        self._flips: deque[Flip] = deque(maxlen=_FLIPS)
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._read: Mapping[str, Tool] = {}
         self._offer = Offer()
@@ -88,6 +91,7 @@ class Member:
         before, self._health = self._health, weigh(self._health, answered=answered)
         if self._health.state is not before.state:
             self._since = self._clock.now()
+            self._flips.appendleft(Flip(self._since, self._health.state))
             log.warning("MCP server is now %s", self._health.state, extra={"server": self.name})
         if self._health.state is ServerState.FAILED:
             self._connection.forget()
@@ -124,6 +128,7 @@ class Member:
             error="" if self._connection.connected else self._connection.last_error,
             offered=tuple(offered.spec.name for offered in offer.tools),
             left_out=offer.left_out,
+            flips=tuple(self._flips),
         )
 
     @property

@@ -12,6 +12,7 @@ from midwatch.domain.errors import Conflict, Invalid, MidwatchError, Permanent, 
 from midwatch.domain.ids import IncidentId
 from midwatch.domain.masking import Masker
 from midwatch.domain.reasons import Reason
+from midwatch.domain.servers import ServerRecord
 from midwatch.services.model_ports import Model, Runbook, Runbooks, Toolboxes
 from midwatch.services.ports import Claim, Journal
 from midwatch.services.reasoning import prompt
@@ -99,6 +100,10 @@ class Refinement:
         except Exception:  # a first report must not wait for, nor fail by, whatever a provider does
             log.exception("the model cannot be asked whether it is there")
             return False
+
+    def servers(self) -> tuple[ServerRecord, ...]:
+        """The tool servers that were started, as they stand."""
+        return self._means.tools.records()
 
     def _too_late(self, memory: Memory) -> bool:
         wall_s = self._limits.incident.wall_s

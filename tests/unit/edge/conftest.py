@@ -105,6 +105,7 @@ class House:
             pauses=cast("PauseBook", pauses),
             conversations=store.conversations,
             shadows=store.shadows,
+            spend=store.spend,
             clock=self.clock,
             ids=CountingIds(),
             bells=self.bells,

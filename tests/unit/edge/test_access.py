@@ -31,6 +31,8 @@ API = [
     "/api/audit",
     "/api/freeze",
     "/api/shadows",
+    "/api/usage",
+    "/api/mcp-servers",
 ]
 PAGES = [
     "/",
@@ -43,6 +45,7 @@ PAGES = [
     "/submitted/x/live",
     "/chat",
     "/chat/x/live",
+    "/usage",
 ]
 SIGNED = ["/api/webhook/slack"]
 """Proven by what the sender signs, not by our token; see test_channel_doors.py."""
