@@ -1,9 +1,17 @@
 """What stops actions at large: pauses that a person calls, and what was done and failed lately."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
+from typing import Final
 
 import msgspec
+
+LONGEST_WINDOW: Final = timedelta(days=30)
+"""No policy counts deeds further back."""
+
+
+SHADOWS_KEPT: Final = 1000
+"""Shadows of each playbook that are kept however old: its streak is counted from them."""
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from midwatch.domain.actions import ACTIONS
-from midwatch.domain.brakes import Pause
+from midwatch.domain.brakes import LONGEST_WINDOW, SHADOWS_KEPT, Pause
 from midwatch.domain.playbooks import Plan, Risk, Verdict, VerdictKind
 from midwatch.domain.reasons import Reason
 from midwatch.domain.signals import Tier
@@ -113,6 +113,10 @@ def faults(policy: Policy) -> Iterator[tuple[str, str]]:
         yield "$.actions_per_hour", "it is at least 1; to stop all actions set frozen: true"
     if policy.circuit_failures < 1 or policy.circuit_window_s <= 0:
         yield "$.circuit_failures", "at least 1 failure within a window longer than 0 s opens the breaker"
+    if policy.circuit_window_s > LONGEST_WINDOW.total_seconds():
+        yield "$.circuit_window_s", f"what was done is counted for {LONGEST_WINDOW.days} days at the longest"
+    if policy.alone_after_good > SHADOWS_KEPT:
+        yield "$.alone_after_good", f"{SHADOWS_KEPT} good ones are the most that are counted"
     if policy.alone_after_good < 0:
         yield "$.alone_after_good", "it is not negative; 0 asks for none"
     if policy.human_edit_s < 0 or policy.cooldown_s < 0:

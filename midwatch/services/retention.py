@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from midwatch.domain.brakes import LONGEST_WINDOW
 from midwatch.services.runtime import Clock
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,7 @@ class Forgotten(msgspec.Struct, frozen=True):
     incidents: int = 0
     signals: int = 0
     messages: int = 0
+    brakes: int = 0
 
 
 class Attic(Protocol):
@@ -39,6 +41,14 @@ class Attic(Protocol):
         """Delete what came in from channels before then, answered or not, and digests; how many came in."""
         ...
 
+    async def forget_brakes(self, *, before: datetime, limit: int) -> int:
+        """Delete deeds that ended before then, pauses that were over, and shadows; how many.
+
+        A deed without an end and an unscored shadow go once their incident is over or gone; the newest
+        ``SHADOWS_KEPT`` shadows of each playbook stay, its streak is counted from them.
+        """
+        ...
+
 
 class Keep(msgspec.Struct, frozen=True, kw_only=True):
     """How long things are kept; ``None``: for ever."""
@@ -47,6 +57,11 @@ class Keep(msgspec.Struct, frozen=True, kw_only=True):
     signals: timedelta | None
     messages: timedelta = timedelta(days=7)
     """What came in from channels is kept to know a redelivery again, of which none comes so late."""
+
+    @property
+    def brakes(self) -> timedelta | None:
+        """Deeds, pauses and shadows go with the incidents, but never while a policy may count a deed."""
+        return None if self.incidents is None else max(self.incidents, LONGEST_WINDOW)
 
     @classmethod
     def days(cls, *, incidents: int, signals: int) -> "Keep":
@@ -72,10 +87,9 @@ class Retention:
         gone = Forgotten()
         for _ in range(_ROUNDS):
             some = await self._batch(now)
-            gone = Forgotten(
-                gone.incidents + some.incidents, gone.signals + some.signals, gone.messages + some.messages
-            )
-            if max(some.incidents, some.signals, some.messages) < _BATCH:
+            counts = zip(msgspec.structs.astuple(gone), msgspec.structs.astuple(some), strict=True)
+            gone = Forgotten(*(each + more for each, more in counts))
+            if max(msgspec.structs.astuple(some)) < _BATCH:
                 self._next = now + _EVERY
                 break
         if gone != Forgotten():
@@ -83,7 +97,7 @@ class Retention:
         return gone
 
     async def _batch(self, now: datetime) -> Forgotten:
-        incidents = signals = 0
+        incidents = signals = brakes = 0
         if self._keep.incidents is not None:
             before = now - self._keep.incidents
             incidents = await self._attic.forget_incidents(ended_before=before, limit=_BATCH)
@@ -91,4 +105,6 @@ class Retention:
             before = now - self._keep.signals
             signals = await self._attic.forget_signals(received_before=before, limit=_BATCH)
         messages = await self._attic.forget_messages(before=now - self._keep.messages, limit=_BATCH)
-        return Forgotten(incidents, signals, messages)
+        if self._keep.brakes is not None:
+            brakes = await self._attic.forget_brakes(before=now - self._keep.brakes, limit=_BATCH)
+        return Forgotten(incidents, signals, messages, brakes)

@@ -4,9 +4,16 @@ from datetime import timedelta
 
 import pytest
 
+from midwatch.domain import events as ev
+from midwatch.domain.audit import AuditRow, verify
+from midwatch.domain.brakes import Pause
 from midwatch.domain.errors import NotFound
 from midwatch.domain.ids import IncidentId
+from midwatch.domain.observed import Observed
+from midwatch.domain.playbooks import Plan, Risk
 from midwatch.domain.reasons import Reason
+from midwatch.domain.refs import ObjectRef
+from midwatch.domain.shadows import Shadow
 from midwatch.services.messaging import IncomingMessage
 from midwatch.services.ports import CardRow
 from midwatch.services.retention import Forgotten, Keep, Retention
@@ -105,3 +112,48 @@ async def test_for_ever_is_for_ever(store: AnyStore, ids: CountingIds) -> None:
     await an_ended_incident(store, ids)
     retention = Retention(store.attic, Keep.days(incidents=0, signals=0), ManualClock(NOON + 10_000 * DAY))
     assert await retention.turn() == Forgotten()
+
+
+async def an_incident(store: AnyStore, ids: CountingIds, *more: ev.AnyEvent) -> IncidentId:
+    incident_id = IncidentId(ids.new())
+    await store.journal.open(incident_id, [opened(incident_id), attached(), *more], at=NOON, by="test")
+    return incident_id
+
+
+async def test_deeds_and_pauses_go_once_nothing_counts_them_any_more(store: AnyStore, ids: CountingIds) -> None:
+    acting, over = await an_incident(store, ids), await an_incident(store, ids, resolved())
+    running, forsaken, done, recent = f"{acting}:0", f"{over}:0", f"{ids.new()}:0", f"{over}:1"
+    for key in (running, forsaken, done, recent):
+        await store.deeds.admit(key, now=NOON - 40 * DAY, since=NOON, judge=lambda _: None)
+    await store.deeds.end(done, at=NOON - 31 * DAY, failed=True)
+    await store.deeds.end(recent, at=NOON - 29 * DAY, failed=True)
+    for number, ends in enumerate((None, NOON - 31 * DAY, NOON - 29 * DAY)):
+        pause = Pause(id=f"p{number}", starts_at=NOON - 40 * DAY, by="api:ann", ends_at=ends)
+        await store.pauses.put(pause, by="api:ann", at=NOON - 40 * DAY)
+    trail = await store.audit.rows()
+
+    retention = Retention(store.attic, Keep.days(incidents=1, signals=0), ManualClock(NOON))
+    assert (await retention.turn()).brakes == 3
+
+    kept = [deed.key for deed in await store.deeds.since(NOON - 100 * DAY)]
+    assert kept == sorted((running, recent)), "whatever a policy may count is there"
+    assert [pause.id for pause in await store.pauses.recent()] == ["p2", "p0"]
+    assert await store.audit.rows() == trail
+    assert isinstance(verify(trail), AuditRow)
+
+
+async def test_shadows_go_but_for_the_newest_of_each_playbook(
+    store: AnyStore, ids: CountingIds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("midwatch.adapters.store.attic", "tests.fakes.stores"):
+        monkeypatch.setattr(f"{module}.SHADOWS_KEPT", 2)
+    acting = await an_incident(store, ids)
+    ref = ObjectRef("Deployment", "web", "shop", "u")
+    for number, playbook in enumerate(("often", "often", "often", "often", "rarely")):
+        plan = Plan(playbook=playbook, playbook_digest="d", title="Restart", risk=Risk.MEDIUM, steps=())
+        incident = acting if number == 0 else IncidentId(ids.new())
+        made = Shadow(incident=incident, playbook=playbook, at=NOON + number * DAY, plan=plan, before=Observed(ref=ref))
+        await store.shadows.put(made)
+    assert await store.attic.forget_brakes(before=NOON + 2 * DAY, limit=10) == 1
+    kept = [(shadow.playbook, (shadow.at - NOON).days) for shadow in await store.shadows.recent()]
+    assert kept == [("rarely", 4), ("often", 3), ("often", 2), ("often", 0)], "one is to be scored yet"

@@ -23,7 +23,7 @@ from midwatch.adapters.store.projection import (
 )
 from midwatch.domain.approvals import ApprovalRequest, Click
 from midwatch.domain.audit import START, AuditRecord, AuditRow, chained
-from midwatch.domain.brakes import Deed, Pause
+from midwatch.domain.brakes import SHADOWS_KEPT, Deed, Pause
 from midwatch.domain.errors import ClaimLost, Conflict, NotFound, Transient
 from midwatch.domain.events import AnyEvent, Entry
 from midwatch.domain.heartbeats import Heartbeat
@@ -564,6 +564,39 @@ class MemoryAttic(_Port):
         digests = self._tables.digests
         self._tables.digests = {key: state for key, state in digests.items() if state.row.digest.at >= before}
         return len(gone)
+
+    async def forget_brakes(self, *, before: datetime, limit: int) -> int:
+        await self._tables.enter()
+        tables = self._tables
+        deeds = [
+            key
+            for key, deed in tables.deeds.items()
+            if (
+                deed.ended_at < before
+                if deed.ended_at
+                else deed.at < before and self._over_or_gone(key.partition(":")[0])
+            )
+        ][:limit]
+        pauses = [id_ for id_, pause in tables.pauses.items() if pause.ends_at and pause.ends_at < before][:limit]
+        shadows = [
+            key
+            for key, shadow in tables.shadows.items()
+            if shadow.at < before
+            and (shadow.scored_at or self._over_or_gone(shadow.incident))
+            and not self._newest(shadow)
+        ][:limit]
+        for found, table in ((deeds, tables.deeds), (pauses, tables.pauses), (shadows, tables.shadows)):
+            for key in found:
+                del table[key]  # type: ignore[attr-defined]
+        return len(deeds) + len(pauses) + len(shadows)
+
+    def _over_or_gone(self, incident_id: str) -> bool:
+        incident = self._tables.incidents.get(IncidentId(incident_id))
+        return incident is None or incident.state.final
+
+    def _newest(self, shadow: Shadow) -> bool:
+        mine = [each for each in self._tables.shadows.values() if each.playbook == shadow.playbook]
+        return shadow in sorted(mine, key=lambda each: (each.at, each.key))[-SHADOWS_KEPT:]
 
     def _forgettable(self, row: _SignalRow, before: datetime) -> bool:
         incident = self._tables.incidents.get(row.incident) if row.incident else None

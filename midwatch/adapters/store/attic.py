@@ -6,6 +6,7 @@ from sqlalchemy import delete, select, text, tuple_
 
 from midwatch.adapters.store import tables as t
 from midwatch.adapters.store.database import Database
+from midwatch.domain.brakes import SHADOWS_KEPT
 
 _ABOUT = tuple(
     table.c.incident_id
@@ -20,6 +21,29 @@ _SIGNALS = text("""
          WHERE s.settled AND s.received_at < :before AND (i.id IS NULL OR i.ended_at < :before)
          ORDER BY s.received_at LIMIT :limit
     )
+""")
+
+
+_DEEDS = text("""
+    DELETE FROM deeds WHERE key IN (
+        SELECT key FROM deeds
+         WHERE ended_at < :before
+            OR ended_at IS NULL AND at < :before AND NOT EXISTS (
+                SELECT 1 FROM incidents i
+                 WHERE i.id = split_part(deeds.key, ':', 1) AND i.state NOT IN ('resolved', 'closed'))
+         LIMIT :limit)
+""")
+_PAUSES = text("DELETE FROM pauses WHERE id IN (SELECT id FROM pauses WHERE ends_at < :before LIMIT :limit)")
+_SHADOWS = text("""
+    DELETE FROM shadows WHERE key IN (
+        SELECT key FROM (
+            SELECT key, at, scored_at, incident_id,
+                   row_number() OVER (PARTITION BY playbook ORDER BY at DESC, key DESC) AS place
+              FROM shadows) s
+         WHERE s.at < :before AND s.place > :kept
+           AND (s.scored_at IS NOT NULL OR NOT EXISTS (
+                SELECT 1 FROM incidents i WHERE i.id = s.incident_id AND i.state NOT IN ('resolved', 'closed')))
+         LIMIT :limit)
 """)
 
 
@@ -54,3 +78,8 @@ class PostgresAttic:
         async with self._database.begin() as connection:
             await connection.execute(delete(t.digests).where(t.digests.c.at < before))  # one a day, or few more
             return (await connection.execute(delete(t.arrivals).where(tuple_(a.channel, a.id).in_(old)))).rowcount
+
+    async def forget_brakes(self, *, before: datetime, limit: int) -> int:
+        wanted = {"before": before, "limit": limit, "kept": SHADOWS_KEPT}
+        async with self._database.begin() as connection:
+            return sum([(await connection.execute(query, wanted)).rowcount for query in (_DEEDS, _PAUSES, _SHADOWS)])

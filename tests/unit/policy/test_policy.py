@@ -142,6 +142,7 @@ BAD = {
     "unknown key": ("escalate_treshold: 0.5\n", "policy.yaml:1: Object contains unknown field `escalate_treshold`"),
     "wrong type": ("frozen: maybe\n", "policy.yaml:1"),
     "out of range": ("frozen: false\nescalate_threshold: 7\n", "policy.yaml:2: it lies between 0 and 1"),
+    "counted too far back": ("circuit_window_s: 9000000\n", "policy.yaml:1: what was done is counted for 30 days"),
     "ends first": (
         "freezes:\n  - {name: x, start: 2026-01-02T00:00:00Z, end: 2026-01-01T00:00:00Z}\n",
         "policy.yaml:2: freeze 'x' ends before it starts",
