@@ -30,6 +30,7 @@ class Night:
         self.store = MemoryStore()
         self.parts = [Subsystem(name="store", ok=True, required=True)]
         self.clicks: list[tuple[Choice, str]] = []
+        self.users = Users(self.store.users, SystemClock(), SystemIds(), SystemSecrets())
         self.loop = asyncio.new_event_loop()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -74,7 +75,7 @@ class Night:
             shadows=self.store.shadows,
             heartbeats=self.store.heartbeats,
             conversations=self.store.conversations,
-            users=Users(self.store.users, SystemClock(), SystemIds(), SystemSecrets()),
+            users=self.users,
             audit=self.store.audit,
             clock=SystemClock(),
             ids=SystemIds(),

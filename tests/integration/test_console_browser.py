@@ -1,5 +1,6 @@
 """The console in a real browser: what its scripts make of the page, under its own content policy."""
 
+import asyncio
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from midwatch.domain.users import Role
 from tests.integration.night import TOKEN, Night
 from tests.unit.edge import scenes
 
@@ -50,3 +52,48 @@ def test_the_front_page_fits_a_phone(night: Night, tmp_path: Path) -> None:
     look(night, "/", tmp_path / "profile", f"--screenshot={picture}", "--window-size=500,844")
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert picture.stat().st_size > 10_000, "something is drawn"
+
+
+@pytest.fixture
+def staff(night: Night) -> Night:
+    """A night with people: roles, accounts, tokens, and names as people have them."""
+
+    async def hire() -> None:
+        users = night.users
+        for name, role, title in PEOPLE:
+            await users.add(name, role, title)
+            await users.new_token(name, "laptop")
+        assert await users.redeem(await users.new_code("alice.m"), "slack:U0123ABCD")
+        assert await users.redeem(await users.new_code("alice.m"), "telegram:4711")
+
+    asyncio.run_coroutine_threadsafe(hire(), night.loop).result(10)
+    return night
+
+
+PEOPLE = (
+    ("alice.m", Role.APPROVER, "Alice M., payments"),
+    ("bob", Role.VIEWER, "مرحبا بوب 🔥 <script>alert(1)</script>"),
+    ("a-very-long-name-that-somebody-chose-in-earnest", Role.ADMIN, "title " * 30),
+)
+
+
+def test_the_page_of_people_lives_in_a_browser(staff: Night, tmp_path: Path) -> None:
+    seen = look(staff, "/people", tmp_path, "--dump-dom")
+    assert "Content Security Policy" not in seen.stderr
+    assert "Uncaught" not in seen.stderr
+    for name, role, _ in PEOPLE:
+        assert f"<h2>{name}</h2>" in seen.stdout
+        assert f'<span class="role">{role}</span>' in seen.stdout
+    assert "slack:U0123ABCD" in seen.stdout
+    assert "telegram:4711" in seen.stdout
+    assert "Token laptop" in seen.stdout
+    assert "mwu_" not in seen.stdout, "no secret of a token"
+    assert "<script>alert" not in seen.stdout
+
+
+@pytest.mark.parametrize("size", ["500,2400", "1280,1600"], ids=["phone", "desktop"])
+def test_the_page_of_people_is_drawn_in_every_width(size: str, staff: Night, tmp_path: Path) -> None:
+    picture = tmp_path / "people.png"
+    look(staff, "/people", tmp_path / "profile", f"--screenshot={picture}", f"--window-size={size}")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert picture.stat().st_size > 20_000, "something is drawn"

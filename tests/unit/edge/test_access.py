@@ -46,6 +46,7 @@ PAGES = [
     "/chat",
     "/chat/x/live",
     "/usage",
+    "/people",
 ]
 SIGNED = ["/api/webhook/slack"]
 """Proven by what the sender signs, not by our token; see test_channel_doors.py."""
