@@ -15,7 +15,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     """One entry for people.
 
     ``tone`` is ``info``, ``work``, ``good``, ``bad`` or ``ask``; ``why`` is the reason in words; ``more`` is long text
-    that is shown on demand.
+    that is shown on demand; ``call`` is the id of a look at the world, by which evidence names it.
     """
 
     seq: int
@@ -28,6 +28,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     more: str = ""
     tone: str = "info"
+    call: str = ""
 
 
 _LONGEST = 8000
@@ -104,6 +105,7 @@ def moment_of(entry: ev.Entry) -> Moment:
         why=_WHY.get(entry.event.reason, ""),
         more=_more(entry.event)[:_LONGEST],
         tone=tone,
+        call=entry.event.call_id if isinstance(entry.event, ev.ToolCalled) else "",
     )
 
 

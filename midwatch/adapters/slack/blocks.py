@@ -48,7 +48,7 @@ def card_message(card: Card, *, link: str = "") -> dict[str, Json]:
             "text": _mrkdwn(f"{words.icon} *{prose(words.title)}*\n{prose(' · '.join(words.facts))}"),
         }
     ]
-    blocks += [_section(text) for text in _paragraphs(words) if text]
+    blocks += [_section(text) for text in _paragraphs(words, link) if text]
     if card.buttons:
         blocks.append({"type": "actions", "elements": [_button(button) for button in card.buttons]})
     context = [f"`{card.incident[:8]}`", *([f"<{link}|console>"] if link else [])]
@@ -96,8 +96,9 @@ def digest_block_id(digest_id: str) -> str:
     return f"digest:{digest_id}"
 
 
-def _paragraphs(words: Words) -> list[str]:
-    cause = [f"*Cause:* {prose(words.cause)}"] if words.cause else []
+def _paragraphs(words: Words, link: str) -> list[str]:
+    proof = f" · <{link}#evidence|evidence>" if link and words.evidence else ""
+    cause = [f"*Cause:* {prose(words.cause)}{proof}"] if words.cause else []
     cause += [code("\n".join(words.evidence), 900)] if words.evidence else []
     fix = [f"*Fix:* {prose(words.action)}"] if words.action else []
     fix += [code(words.diff, 1500)] if words.diff else []

@@ -19,7 +19,7 @@ Keyboard = tuple[tuple[str, str], ...]
 def card_html(card: Card, *, link: str = "") -> str:
     """The message's HTML. ``link`` is the console's page."""
     words = words_of(card)
-    parts = [part for part in (*_parts(words), _foot(card, link)) if part]
+    parts = [part for part in (*_parts(words, link), _foot(card, link)) if part]
     details = list(words.details)
     while details:
         fold = f"<blockquote expandable>{_text(chr(10).join(details))}</blockquote>"
@@ -66,9 +66,10 @@ def units(text: str) -> int:
     return len(text.encode("utf-16-le", "replace")) // 2
 
 
-def _parts(words: Words) -> list[str]:
+def _parts(words: Words, link: str) -> list[str]:
     head = f"{words.icon} <b>{_text(words.title)}</b>\n{_text(' · '.join(words.facts))}"
-    cause = [f"<b>Cause:</b> {_text(words.cause)}"] if words.cause else []
+    proof = f' · <a href="{html.escape(link)}#evidence">evidence</a>' if link and words.evidence else ""
+    cause = [f"<b>Cause:</b> {_text(words.cause)}{proof}"] if words.cause else []
     cause += [f"<pre>{_text(chr(10).join(words.evidence))}</pre>"] if words.evidence else []
     fix = [f"<b>Fix:</b> {_text(words.action)}"] if words.action else []
     fix += [f"<pre>{_text(words.diff)}</pre>"] if words.diff else []

@@ -152,3 +152,12 @@ def test_the_card_links_to_the_console_where_it_is_reachable() -> None:
     assert f"<{link}|console>" in json.dumps(card_message(open_card(), link=link))
     assert f'href="{link}"' in card_html(open_card(), link=link)
     assert "console" not in json.dumps(card_message(open_card()))
+
+
+def test_the_confidence_stands_beside_a_link_to_the_evidence() -> None:
+    link = f"https://night.example/incidents/{INCIDENT}"
+    assert f"(86% sure) · <{link}#evidence|evidence>" in json.dumps(
+        card_message(asking_card(), link=link), ensure_ascii=False
+    )
+    assert f'(86% sure) · <a href="{link}#evidence">evidence</a>' in card_html(asking_card(), link=link)
+    assert "#evidence" not in json.dumps(card_message(asking_card())) + card_html(asking_card())

@@ -77,7 +77,10 @@ def diagnosed(*, cause: str = "The database refuses connections on port 5432", l
                 subject=ObjectRef("Deployment", "checkout", "shop"),
                 evidence=(
                     Evidence(
-                        "logs:checkout-6d5f-x2x9k", log or "FATAL dial tcp 10.0.3.7:5432: connect: refused", line=2
+                        "logs:checkout-6d5f-x2x9k",
+                        log or "FATAL dial tcp 10.0.3.7:5432: connect: refused",
+                        line=2,
+                        call_id="c1",
                     ),
                     Evidence(
                         "object:Pod/shop/checkout-6d5f-x2x9k",

@@ -1,6 +1,7 @@
 """The console's pages: what they show, in which state, and that nothing observed can act in them."""
 
 import asyncio
+import re
 from dataclasses import replace
 from datetime import timedelta
 from html import escape
@@ -97,6 +98,17 @@ async def test_the_approval_card_says_all_that_is_needed_to_decide(house: House,
     ):
         assert text in page, text
     assert "data-until" in page
+
+
+async def test_the_confidence_leads_to_the_evidence_and_that_to_the_look(
+    house: House, browser: httpx2.AsyncClient
+) -> None:
+    await scenes.told(house.store.journal, ONE, scenes.opened(), scenes.diagnosed())
+    page = (await browser.get(f"/incidents/{ONE}")).text
+    assert re.search(r'<a class="sure" href="#evidence"[^>]*>86 % sure</a>', page)
+    assert 'id="evidence"' in page
+    assert re.search(r'<a href="#call-c1"[^>]*>logs:checkout-6d5f-x2x9k:2</a>', page)
+    assert page.count('id="call-c1"') == 1
 
 
 async def test_a_high_risk_plan_is_confirmed_by_a_second_deliberate_act(
