@@ -53,29 +53,29 @@ async def change(request: Request, edge: TheEdge, caller: Visitor, pages: ThePag
 
 
 async def _done(edge: Edge, caller: Caller, form: dict[str, str]) -> Shown | None:
-    act, name, users = form.get("act", ""), form.get("name", "").strip(), edge.users
+    act, name, users, by = form.get("act", ""), form.get("name", "").strip(), edge.users, caller.user
     if act not in _OWN or caller.user != f"user:{name}":
         check_role(caller, Role.ADMIN)
     match act:
         case "add":
-            await users.add(name, _role(form), form.get("title", "").replace("\0", ""))
+            await users.add(name, _role(form), form.get("title", "").replace("\0", ""), by=by)
         case "role":
-            await users.set_role(name, _role(form))
+            await users.set_role(name, _role(form), by=by)
         case "token":
-            _, secret = await users.new_token(name, form.get("label", "").replace("\0", ""))
+            _, secret = await users.new_token(name, form.get("label", "").replace("\0", ""), by=by)
             return Shown(f"A token for {name}", secret, "It is shown this once. Give it to nobody else.")
         case "revoke":
-            await users.revoke(name, form.get("token", ""))
+            await users.revoke(name, form.get("token", ""), by=by)
         case "link":
-            code = await users.new_code(name)
+            code = await users.new_code(name, by=by)
             hint = f"{name} sends this to the bot in Slack or Telegram within ten minutes; it works once."
             return Shown(f"A code for {name}", f"link {code}", hint)
         case "unlink":
-            await users.unlink(name, form.get("identity", ""))
+            await users.unlink(name, form.get("identity", ""), by=by)
         case "remove":
             if form.get("sure") != "yes":
                 raise Invalid(f"tick the box to remove {name[:80]}: the name is never given to somebody else")
-            await users.remove(name)
+            await users.remove(name, by=by)
         case _:
             raise Invalid("there is no such change")
     return None

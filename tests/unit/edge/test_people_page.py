@@ -129,3 +129,17 @@ async def test_others_see_themselves_alone_and_link_their_own_account(role: Role
     ):
         assert (await send(own, **form)).status_code == 403, form
     assert [account.user.role for account in await house.edge.users.all()] == [Role.ADMIN, role]
+
+
+async def test_the_audit_trail_names_whoever_changed_something(house: House, opened: Opener) -> None:
+    await house.edge.users.add("alice", Role.VIEWER)
+    own = await own_browser(house, opened, "root.r", Role.ADMIN)
+    before = len(await house.store.audit.rows())
+    await send(own, act="add", name="bob", role="viewer")
+    await send(own, act="role", name="alice", role="approver")
+    await send(own, act="token", name="bob", label="laptop")
+    await send(own, act="link", name="bob")
+    await send(own, act="remove", name="bob", sure="yes")
+    rows = (await house.store.audit.rows())[before:]
+    assert len(rows) >= 5
+    assert {row.record.who for row in rows} == {"user:root.r"}
