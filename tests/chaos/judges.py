@@ -14,7 +14,9 @@ UNSETTLED = """
      WHERE s.type = 'step-started'
        AND NOT EXISTS (SELECT 1 FROM incident_events e
                         WHERE e.incident_id = s.incident_id AND e.seq > s.seq
-                          AND e.type IN ('step-verified', 'step-undone', 'escalated'))
+                          AND (e.type = 'escalated'
+                               OR e.type IN ('step-verified', 'step-undone')
+                              AND e.data->>'index' = s.data->>'index'))
 """
 """Mutating steps that ended neither verified nor undone nor in a person's hands."""
 
