@@ -2,6 +2,8 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+# Suites that start no Ray share the cores; each process has stores of its own.
+PARALLEL := -n logical --maxprocesses 4 --dist worksteal
 export RAY_USAGE_STATS_ENABLED := 0
 export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
 
@@ -36,14 +38,14 @@ types: install ## mypy --strict over the three packages
 	$(BIN)/mypy --strict -p midwatch -p actors -p serve
 
 unit: install ## milliseconds each, no process but this one
-	$(PYTEST) -q tests/unit --timeout=30
+	$(PYTEST) -q tests/unit --timeout=60 $(PARALLEL)
 
 catalog: install ## rules and playbooks: schema, cross-references, the examples they carry
 	$(BIN)/midwatch rules check
 	$(BIN)/midwatch playbooks check
 
 contract: install ## the same suite over the in-memory twins and the real stores
-	$(PYTEST) -q tests/contract --timeout=60
+	$(PYTEST) -q tests/contract --timeout=120 $(PARALLEL)
 
 integration: install ## adapters against local servers
 	$(PYTEST) -q tests/integration --timeout=120

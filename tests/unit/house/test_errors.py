@@ -10,7 +10,7 @@ import midwatch.adapters.kubernetes.client  # noqa: F401  both for the errors th
 from midwatch.domain.errors import MidwatchError
 
 # What a constructor takes beside a message, for the classes that take more.
-EXTRA: dict[str, tuple[object, ...]] = {"Transient": (2.5,)}
+EXTRA: dict[str, tuple[object, ...]] = {"Transient": (2.5,), "AwayAtACost": (2.5, 1200, 0.05)}
 BEFORE: dict[str, tuple[object, ...]] = {"Refused": ("frozen",)}
 
 
