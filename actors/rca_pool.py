@@ -77,6 +77,8 @@ class RcaPool(Resident):
     There is one worker, and up to ``rca_workers`` while work waits.
     """
 
+    worker: type[Resident] = RcaWorker
+
     def __init__(self, settings: Settings, name: str) -> None:
         self._workers: dict[str, Handle] = {}
         self._busy: dict[str, int] = {}
@@ -122,10 +124,15 @@ class RcaPool(Resident):
             try:
                 await self._answers(name, handle)
             except RayError as error:  # restarting, or gone with its node
-                log.warning("worker away", extra={"worker": name, "error": type(error).__name__})
+                # told once: where a node is lost, its workers may wait for a place for as long as they have to
+                log.log(
+                    logging.WARNING if name in self._busy else logging.DEBUG,
+                    "worker away",
+                    extra={"worker": name, "error": type(error).__name__},
+                )
             self._busy.pop(name, None)
-            freed = await resources.stores.work.abandon(name)
-            log.info("worker's claims freed", extra={"worker": name, "freed": freed})
+            if freed := await resources.stores.work.abandon(name):
+                log.info("worker's claims freed", extra={"worker": name, "freed": freed})
             await asyncio.sleep(_WATCH_S)
 
     async def _answers(self, name: str, handle: Handle) -> None:
@@ -148,4 +155,4 @@ class RcaPool(Resident):
 
     def _spawn(self, name: str) -> Handle:
         options = {"name": name, "resources": {"rca": 1}, "scheduling_strategy": "SPREAD"}
-        return make(RcaWorker, options, self._settings, name)
+        return make(self.worker, options, self._settings, name)

@@ -46,6 +46,7 @@ def build(args: Mapping[str, object]) -> ray_serve.Application:
         health_check_period_s=1,
         health_check_timeout_s=5,
         graceful_shutdown_timeout_s=3,
-        ray_actor_options={"num_cpus": 0},
+        # Beside the proxy: on any other node the one door would close with that node.
+        ray_actor_options={"num_cpus": 0, "resources": {"head": 0.01}},
     )(ray_serve.ingress(edge_api)(Replica))
     return deployment.bind()

@@ -6,6 +6,7 @@ foreground until SIGINT or SIGTERM, keeps the embedded stores and the sandbox al
 
 import asyncio
 import logging
+import os
 import shutil
 import signal
 import socket
@@ -29,9 +30,10 @@ from actors.roster import SUPERVISOR, engage, roster
 from midwatch.domain.errors import MidwatchError, Permanent
 from midwatch.house import House, open_house
 from midwatch.processes import HouseLock, Ledger
-from midwatch.settings import Settings, load_settings
+from midwatch.settings import Settings, child_environment, load_settings
 from midwatch.telemetry import set_up_logging
 from midwatch.tokens import token_in
+from serve.ray_head import RayLost, first_lost, head_processes
 
 log = logging.getLogger(__name__)
 out = Console(highlight=False, soft_wrap=True)  # paths and commands are copied: they must stay on one line
@@ -42,8 +44,9 @@ _READY_S = 60.0
 
 
 def main() -> int:
-    """Start, stay, stop. Returns the exit status: 0 after a clean end, 1 when starting failed."""
+    """Start, stay, stop; start anew if Ray's head dies. The exit status: 0 after a clean end, 1 if starting failed."""
     began = time.monotonic()
+    environment = child_environment({})  # before Ray adds to it
     try:
         settings = load_settings()
         with HouseLock(settings.state_dir), ExitStack() as stack:
@@ -51,6 +54,9 @@ def main() -> int:
     except MidwatchError as error:
         Console(stderr=True, highlight=False).print(f"midwatch: {escape(str(error))}", style="red")
         return 1
+    except RayLost as loss:
+        out.print(f"\n[red]Ray's {loss} is gone.[/] Starting anew; work goes on where it stood.")
+        os.execve(sys.executable, [sys.executable, "-m", "serve.up"], environment)  # noqa: S606  our own interpreter
     except KeyboardInterrupt:
         return 130
     return 0
@@ -83,7 +89,9 @@ def _run(settings: Settings, stack: ExitStack, began: float) -> None:
             later(f"[yellow]the watcher of {cluster} has not listed its cluster yet:[/] see `midwatch status`")
     with step("edge", began):
         _start_edge(house.settings)
-    asyncio.run(_stay(house, ledger, dashboard, token, fresh))
+    if lost := asyncio.run(_stay(house, ledger, dashboard, token, fresh)):
+        log.error("Ray is lost, starting anew", extra={"process": lost})
+        raise RayLost(lost)
 
 
 def _leave_nothing(ledger: Ledger) -> None:
@@ -147,7 +155,7 @@ def _start_ray(settings: Settings, dashboard: int, stack: ExitStack) -> None:
             namespace=names.NAMESPACE,
             _temp_dir=str(home),
         )
-    stack.callback(_stop_ray)
+    stack.push(_stop_ray)
 
 
 def _free_port(wanted: int) -> int:
@@ -160,7 +168,9 @@ def _free_port(wanted: int) -> int:
     return wanted
 
 
-def _stop_ray() -> None:
+def _stop_ray(kind: type[BaseException] | None, _error: object, _trace: object) -> None:
+    if kind is RayLost:
+        return  # it would ask who is gone; what is left of it is ended by pid
     with out.status("Stopping Ray…"):
         ray.shutdown()
 
@@ -185,16 +195,22 @@ def _start_edge(settings: Settings) -> None:
         ) from error
 
 
-async def _stay(house: House, ledger: Ledger, dashboard: int, token: str, fresh: bool) -> None:
-    """Keep what this process owns until asked to end."""
+async def _stay(house: House, ledger: Ledger, dashboard: int, token: str, fresh: bool) -> str:
+    """Keep what this process owns until asked to end (``""``), or until Ray's head dies: which process of it did."""
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ending.set)  # after ray.init, which installs its own
     _announce(house.settings, dashboard, token, fresh)
     async with _kept(house, ledger):
-        await ending.wait()
+        asked, lost = asyncio.create_task(ending.wait()), asyncio.create_task(first_lost(head_processes()))
+        await asyncio.wait({asked, lost}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        lost.cancel()
+    if not ending.is_set():
+        return lost.result()
     out.print("\nStopping. State is kept; the next start goes on where this one ended.")
+    return ""
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.bench import cards, intake, memory, reasoning, rules, serving, storms
+from tests.bench import cards, intake, memory, nodes, reasoning, rules, serving, storms
 from tests.bench.figures import say
 from tests.fixtures.houses import RunningHouse
 
@@ -28,6 +28,7 @@ ALONE: dict[str, Callable[[], None]] = {
     "storms": storms.measure,
     "intake": intake.measure,
     "reasoning": reasoning.measure,
+    "nodes": nodes.measure,
 }
 """What needs no house, or one of its own."""
 

@@ -4,8 +4,11 @@ import asyncio
 import os
 from pathlib import Path
 
+import ray
+
 from actors.clients import ActorBells
 from actors.lifecycle import Resident
+from actors.rca_pool import RcaPool
 from midwatch.bootstrap import Resources
 from midwatch.domain import events as ev
 from midwatch.domain.diagnosis import Diagnosis
@@ -51,6 +54,48 @@ class Stuck(Resident):
 
         async with resources.desk((Work.INVESTIGATE,), do, bells, slots=2) as desk:
             await self.turns(desk.drain)
+
+
+class Gated(Resident):
+    """Investigates one incident after another, and ends none before there is a file ``open`` in the state directory."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self._node = ray.get_runtime_context().get_node_id()
+        self._busy = 0
+        super().__init__(settings, name)
+
+    async def health(self) -> dict[str, object]:
+        return await super().health() | {"node": self._node, "busy": self._busy}
+
+    async def run(self, resources: Resources) -> None:
+        journal, clock = resources.stores.journal, resources.clock
+        gate = self._settings.state_dir / "open"
+
+        async def do(claim: Claim) -> None:
+            incident = await journal.read(claim.incident)
+            began = ev.InvestigationStarted(reason=Reason.CLAIMED, worker=self._name)
+            incident = await journal.append(incident, [began], at=clock.now(), by=self._name, claim=claim)
+            while not await asyncio.to_thread(gate.exists):
+                await asyncio.sleep(0.05)
+            found = Diagnosis(root_cause="found", summary="found", confidence=0.9)
+            made = ev.ReportMade(reason=Reason.BUILT_IN_ANALYSIS, diagnosis=found)
+            await journal.append(incident, [made], at=clock.now(), by=self._name, claim=claim)
+
+        async with resources.desk(
+            (Work.INVESTIGATE,), do, ActorBells(), slots=self._settings.rca_slots, on_free=self._woken.set
+        ) as desk:
+
+            async def turn() -> None:
+                await desk.drain()
+                self._busy = desk.busy
+
+            await self.turns(turn)
+
+
+class GatedPool(RcaPool):
+    """The pool itself, with workers that are quickly there and stay busy as long as a test wants."""
+
+    worker = Gated
 
 
 class Thrower:

@@ -7,6 +7,7 @@ import ast
 import importlib.util
 import json
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -257,10 +258,36 @@ def test_nodes_offer_what_actors_ask_for() -> None:
     offered = [json.loads(json.loads(group["rayStartParams"]["resources"].strip("'"))) for group in ray_groups()]
     assert "head" in offered[0]
     assert all("rca" in group for group in offered[1:])
-    for script, needed in (("head.sh", {"head", "rca"}), ("worker.sh", {"rca"})):
-        found = re.search(r"--resources='(\{.*?\})'", (CONFIG / "ray" / script).read_text())
-        assert found
-        assert set(json.loads(found[1])) == needed
+
+
+@pytest.mark.parametrize(
+    ("script", "places", "offered"),
+    [
+        ("head.sh", "", {"head": 1, "rca": 2}),
+        ("head.sh", "0", {"head": 1, "rca": 0}),
+        ("worker.sh", "", {"rca": 4}),
+        ("worker.sh", "7", {"rca": 7}),
+    ],
+)
+def test_a_node_offers_places_for_investigators(
+    script: str, places: str, offered: dict[str, int], tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("made up")
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "RAY": "echo",
+        "RAY_AUTH_TOKEN_PATH": str(token),
+        "GCS_DIR": str(tmp_path / "gcs"),
+        "HEAD_IP": "10.0.0.1",
+        "NODE_IP": "10.0.0.1",
+        "RCA_PLACES": places,
+    }
+    command = [str(CONFIG / "ray" / script)]
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=10, check=True).stdout
+    found = re.search(r"--resources=(\{.*?\})", told)
+    assert found
+    assert json.loads(found[1]) == offered
 
 
 def test_ray_is_never_open_and_never_talks() -> None:
