@@ -27,7 +27,8 @@ from tests.fakes import samples
 from tests.fixtures.ray_nodes import add_node, lose_node, ray_nodes
 from tests.ray.residents import GatedPool
 
-MOST, PLACES, INCIDENTS = 4, 2, 6
+MOST, PLACES, INCIDENTS = 4, 3, 6
+"""All workers have room on two nodes, however they are spread; not all of them on one."""
 CLOCK = SystemClock()
 _WAIT_S = 90.0
 
@@ -64,8 +65,10 @@ async def lives(cluster: Any, stores: Stores, settings: Settings, found: dict[st
         await stores.journal.open(
             incident, [samples.opened(f"{number}"), samples.attached()], at=CLOCK.now(), by="test"
         )
-    found["grown_s"] = await until(lambda: busy(MOST), "a worker for every place, and work in each")
-    assert sorted(Counter((await places()).values()).values()) == [PLACES, PLACES], "spread over both nodes"
+    found["grown_s"] = await until(lambda: busy(MOST), "as many workers as there may be, and work in each")
+    spread = Counter(str(node) for node in (await places()).values())
+    assert len(spread) == 2, "on both nodes"
+    found["spread"] = sorted(spread.values())
     waiting = await stores.work.waiting((Work.INVESTIGATE,), now=CLOCK.now())
     assert waiting == INCIDENTS - MOST
     await asyncio.sleep(2)  # four looks at a queue that waits
@@ -73,7 +76,9 @@ async def lives(cluster: Any, stores: Stores, settings: Settings, found: dict[st
 
     lose_node(cluster, lost)
     joined = add_node(cluster, PLACES)
-    found["refilled_s"] = await until(lambda: busy(MOST, joined.node_id), "the places of the new node filled")
+    found["refilled_s"] = await until(
+        lambda: busy(MOST, joined.node_id), "the lost ones replaced, also on the new node"
+    )
 
     (settings.state_dir / "open").touch()
     await until(lambda: reported(stores, incidents), "every incident reported")
