@@ -8,6 +8,8 @@ import pytest
 from midwatch.sandbox.kubeconfig import ADMIN_CONTEXT
 from tests.fixtures.houses import RunningHouse, RunningSandbox, eventually, house_folder
 
+pytestmark = pytest.mark.timeout(400)
+
 BACK_S = 180.0
 
 
