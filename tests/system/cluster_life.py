@@ -20,7 +20,7 @@ from tests.fixtures.machines import Machines, timed
 TARGETS = ("payments/payment-api", "shop/cart", "shop/search", "shop/checkout", "platform/mail-relay", "shop/frontend")
 NAMES = tuple(target.partition("/")[2] for target in TARGETS)
 PLACES, WORKERS = 2, 4
-_WAIT_S = 180.0
+_WAIT_S = 240.0
 
 
 def main(scene: str, folder: Path) -> None:
@@ -30,7 +30,8 @@ def main(scene: str, folder: Path) -> None:
     try:
         machines.lay()
         house = {"one-machine": one_machine, "several": several}[scene](machines, found)
-        found["status"] = house.stop()
+        house.stop()
+        found["left_behind"] = [each.what for each in house.left_behind]
     finally:
         if house is not None and house.spawned:
             house.stop()

@@ -28,7 +28,7 @@ def apart() -> tuple[str, ...]:
     return ()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("scene", "incidents"), [("several", 6), ("one-machine", 2)])
 def test_nodes_are_lost_and_every_incident_ends_once(scene: str, incidents: int, root: Path, tool: Tool) -> None:
     tool("redis-server")
@@ -38,11 +38,11 @@ def test_nodes_are_lost_and_every_incident_ends_once(scene: str, incidents: int,
             cwd=root,
             capture_output=True,
             text=True,
-            timeout=580,
+            timeout=880,
             check=False,
         )
         logs = "".join(f"\n== {log.name}\n{log.read_text()[-1500:]}" for log in sorted(folder.glob("*.log")))
     assert done.returncode == 0, done.stdout + done.stderr[-4000:] + logs
     found = json.loads(done.stdout.splitlines()[-1])
     print(json.dumps(found))
-    assert (found["resolved"], found["status"]) == (incidents, 0)
+    assert (found["resolved"], found["left_behind"]) == (incidents, [])
