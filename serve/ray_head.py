@@ -16,7 +16,19 @@ _LOOK_S = 0.5
 
 
 class RayLost(Exception):
-    """A process of Ray's head, named in the message, ended by itself."""
+    """What this process needs of Ray has ended; the message is a sentence for people."""
+
+
+class RayLate(RayLost):
+    """Ray gave up on its own start: it waits 30 s for its raylet, whatever else the machine is busy with."""
+
+    def __init__(self) -> None:
+        super().__init__("Ray did not come up within its 30 s.")
+
+    @staticmethod
+    def is_meant_by(error: Exception) -> bool:
+        """Ray raises no type of its own for it."""
+        return "timed out during startup" in str(error)
 
 
 def head_processes() -> dict[str, psutil.Process]:

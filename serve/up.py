@@ -33,7 +33,7 @@ from midwatch.processes import HouseLock, Ledger
 from midwatch.settings import Settings, child_environment, load_settings
 from midwatch.telemetry import set_up_logging
 from midwatch.tokens import token_in
-from serve.ray_head import RayLost, first_lost, head_processes
+from serve.ray_head import RayLate, RayLost, first_lost, head_processes
 
 log = logging.getLogger(__name__)
 out = Console(highlight=False, soft_wrap=True)  # paths and commands are copied: they must stay on one line
@@ -41,11 +41,13 @@ out = Console(highlight=False, soft_wrap=True)  # paths and commands are copied:
 APPLICATION = "midwatch"
 _LEDGER_S = 2.0
 _READY_S = 60.0
+_STARTS = 3
 
 
 def main() -> int:
     """Start, stay, stop; start anew if Ray's head dies. The exit status: 0 after a clean end, 1 if starting failed."""
     began = time.monotonic()
+    late = int(sys.argv[1]) if sys.argv[1:] else 0  # starts in a row for which Ray was too slow
     environment = child_environment({})  # before Ray adds to it
     try:
         settings = load_settings()
@@ -55,8 +57,12 @@ def main() -> int:
         Console(stderr=True, highlight=False).print(f"midwatch: {escape(str(error))}", style="red")
         return 1
     except RayLost as loss:
-        out.print(f"\n[red]Ray's {loss} is gone.[/] Starting anew; work goes on where it stood.")
-        os.execve(sys.executable, [sys.executable, "-m", "serve.up"], environment)  # noqa: S606  our own interpreter
+        late = late + 1 if isinstance(loss, RayLate) else 0
+        if late >= _STARTS:
+            Console(stderr=True, highlight=False).print(f"midwatch: {loss} Given up after {late} tries.", style="red")
+            return 1
+        out.print(f"\n[red]{loss}[/] Starting anew; work goes on where it stood.")
+        os.execve(sys.executable, [sys.executable, "-m", "serve.up", str(late)], environment)  # noqa: S606  ourselves
     except KeyboardInterrupt:
         return 130
     return 0
@@ -91,7 +97,7 @@ def _run(settings: Settings, stack: ExitStack, began: float) -> None:
         _start_edge(house.settings)
     if lost := asyncio.run(_stay(house, ledger, dashboard, token, fresh)):
         log.error("Ray is lost, starting anew", extra={"process": lost})
-        raise RayLost(lost)
+        raise RayLost(f"Ray's {lost} is gone.")
 
 
 def _leave_nothing(ledger: Ledger) -> None:
@@ -142,20 +148,29 @@ def _start_ray(settings: Settings, dashboard: int, stack: ExitStack) -> None:
         home = settings.runtime_dir / "ray"
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True, exist_ok=True)
-        ray.init(
-            address="local",
-            num_cpus=max(2, psutil.cpu_count() or 2),
-            resources={"head": 1, "rca": max(4, settings.rca_workers)},
-            include_dashboard=True,
-            dashboard_host="127.0.0.1",
-            dashboard_port=dashboard,
-            object_store_memory=80_000_000,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            namespace=names.NAMESPACE,
-            _temp_dir=str(home),
-        )
+        try:
+            _init_local(settings, dashboard, home)
+        except Exception as error:
+            if RayLate.is_meant_by(error):
+                raise RayLate from error
+            raise
     stack.push(_stop_ray)
+
+
+def _init_local(settings: Settings, dashboard: int, home: Path) -> None:
+    ray.init(
+        address="local",
+        num_cpus=max(2, psutil.cpu_count() or 2),
+        resources={"head": 1, "rca": max(4, settings.rca_workers)},
+        include_dashboard=True,
+        dashboard_host="127.0.0.1",
+        dashboard_port=dashboard,
+        object_store_memory=80_000_000,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        namespace=names.NAMESPACE,
+        _temp_dir=str(home),
+    )
 
 
 def _free_port(wanted: int) -> int:
