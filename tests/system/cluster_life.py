@@ -21,6 +21,8 @@ TARGETS = ("payments/payment-api", "shop/cart", "shop/search", "shop/checkout", 
 NAMES = tuple(target.partition("/")[2] for target in TARGETS)
 PLACES, WORKERS = 2, 4
 _WAIT_S = 240.0
+_PATIENCE_S = 55.0
+"""For how long everybody waits for a lost head, or a little less. It takes longer on a crowded machine only."""
 
 
 def main(scene: str, folder: Path) -> None:
@@ -101,6 +103,8 @@ def the_head_is_lost(machines: Machines, house: RunningHouse, found: dict[str, A
     began = time.monotonic()
     machines.head(places=0 if elsewhere else 2)
     found["head_up_s"] = timed(began)
+    if found["head_up_s"] > _PATIENCE_S and house.gone(30):
+        house.start()  # what a service manager does
     eventually(lambda: answers(house) or house.gone(0), within_s=_WAIT_S, what="HTTP after the loss of the head")
     found["answers_s"] = timed(began)
     assert not house.gone(0), "`midwatch up` waits for a head that comes back within a minute"
