@@ -96,7 +96,7 @@ def _run(settings: Settings, stack: ExitStack, began: float) -> None:
     with step("edge", began):
         _start_edge(house.settings)
     if lost := asyncio.run(_stay(house, ledger, dashboard, token, fresh)):
-        log.error("Ray is lost, starting anew", extra={"process": lost})
+        log.error("Ray is lost, starting anew", extra={"lost": lost})
         raise RayLost(f"Ray's {lost} is gone.")
 
 
