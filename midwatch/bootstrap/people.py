@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+from midwatch.adapters.catalog.playbooks import FolderPlaybooks
 from midwatch.bootstrap import Resources
 from midwatch.bootstrap.live import open_live
 from midwatch.services.approvals import Approvals
@@ -23,6 +24,7 @@ async def open_approvals(resources: Resources, bells: Bells) -> AsyncIterator[Ap
             resources.users(),
             resources.clock,
             resources.ids,
+            playbooks=FolderPlaybooks(settings.playbooks_dir),
             timeout=timedelta(seconds=settings.approval_timeout_s),
             by=resources.owner,
         )

@@ -98,6 +98,7 @@ async def open_remediation(resources: Resources, bells: Bells) -> AsyncIterator[
                 resources.ids,
                 by=by,
                 brakes=brakes,
+                playbooks=playbooks,
                 checking=checking,
                 pace=pace,
             ).run

@@ -115,14 +115,16 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 class World(msgspec.Struct, frozen=True, kw_only=True):
     """What must still be true when a click is judged.
 
-    ``asked`` is the incident's present request (``None``: it has none, or is over). ``changed`` says how the target
-    differs from the plan (empty: it does not). ``firing``: whether any signal of the incident still fires.
+    ``asked`` is the incident's present request (``None``: it has none, or is over). ``changed`` says how the target or
+    the playbook differs from the plan (empty: neither does), and ``why`` which it is. ``firing``: whether any signal of
+    the incident still fires.
     """
 
     asked: ApprovalId | None
     digest: PlanDigest | None
     firing: bool
     changed: str = ""
+    why: Reason = Reason.TARGET_CHANGED
 
 
 def judge(request: ApprovalRequest, click: Click, world: World, now: datetime, person: Person | None) -> Decision:
@@ -168,7 +170,7 @@ def resolve(request: ApprovalRequest, click: Click, world: World, now: datetime)
     if not world.firing:
         return _void("Nothing fires any more: there is nothing to do.", Reason.SIGNALS_CLEARED)
     if world.changed:
-        return _void(f"Not approved: {world.changed}.", Reason.TARGET_CHANGED)
+        return _void(f"Not approved: {world.changed}.", world.why)
     return _counted(request, vote)
 
 

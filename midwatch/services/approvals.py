@@ -26,6 +26,7 @@ from midwatch.domain.incidents import Incident
 from midwatch.domain.playbooks import Plan, VerdictKind
 from midwatch.domain.reasons import Reason
 from midwatch.domain.users import Person
+from midwatch.services.drafting import Catalogue
 from midwatch.services.effects import LiveObjects
 from midwatch.services.ports import Claim, ClickBox, Journal
 from midwatch.services.runtime import Clock, Ids
@@ -49,11 +50,13 @@ class Approvals:
         clock: Clock,
         ids: Ids,
         *,
+        playbooks: Catalogue,
         timeout: timedelta,
         by: str,
     ) -> None:
         self._journal, self._clicks, self._live, self._people = journal, clicks, live, people
         self._clock, self._ids, self._timeout, self._by = clock, ids, timeout, by
+        self._playbooks = playbooks
         self._seen: datetime | None = None
 
     async def ask(self, claim: Claim) -> Incident:
@@ -233,20 +236,23 @@ class Approvals:
             return world
         if judge(request, click, world, now, person).outcome is not ApprovalOutcome.APPROVED:
             return world  # nothing depends on the cluster yet: do not make people wait for it
-        changed = await changed_since(incident.plan, self._live.of(incident.cluster))
-        return World(asked=world.asked, digest=world.digest, firing=world.firing, changed=changed)
+        changed = await changed_since(incident.plan, self._live.of(incident.cluster), self._playbooks)
+        return world if changed is None else msgspec.structs.replace(world, why=changed[0], changed=changed[1])
 
 
-async def changed_since(plan: Plan, live: LiveObjects) -> str:
-    """How any target differs from what the plan was made for, empty when none does. ``Transient`` passes."""
+async def changed_since(plan: Plan, live: LiveObjects, playbooks: Catalogue) -> tuple[Reason, str] | None:
+    """How the playbook or a target differs from what the plan was made of and for. ``Transient`` passes."""
+    playbook = playbooks.get(plan.playbook)
+    if playbook is None or playbook.digest != plan.playbook_digest:
+        return Reason.PLAYBOOK_CHANGED, f"playbook {plan.playbook} was edited since the plan was made"
     for target in dict.fromkeys(step.target for step in plan.steps):
         try:
             result = unchanged(target, await live.observe(target.ref))
         except Refused as error:
-            return error.message
+            return Reason.TARGET_CHANGED, error.message
         if result.standing is not Standing.HOLDING:
-            return result.sentence
-    return ""
+            return Reason.TARGET_CHANGED, result.sentence
+    return None
 
 
 def _journalled(request: ApprovalRequest, click: Click, decision: Decision) -> Sequence[ev.AnyEvent]:

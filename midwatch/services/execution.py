@@ -33,6 +33,7 @@ from midwatch.domain.runs import StepRecord
 from midwatch.services.approvals import changed_since
 from midwatch.services.brakes import Brakes, PolicySource
 from midwatch.services.checking import Checking
+from midwatch.services.drafting import Catalogue
 from midwatch.services.effects import ActionCall, ActionRunner, Effect, LiveObjects
 from midwatch.services.freeing import Freeing
 from midwatch.services.holding import HeldClaim, Later, Pace
@@ -68,6 +69,7 @@ class Execution:
         *,
         by: str,
         brakes: Brakes,
+        playbooks: Catalogue,
         checking: Checking | None = None,
         pace: Pace | None = None,
     ) -> None:
@@ -75,7 +77,7 @@ class Execution:
         self._freeing = Freeing(journal, leases, policy, clock)
         self._runner, self._live, self._policy = runner, live, policy
         self._clock, self._ids, self._by, self._pace = clock, ids, by, pace or Pace()
-        self._brakes, self._checking = brakes, checking or Checking()
+        self._brakes, self._playbooks, self._checking = brakes, playbooks, checking or Checking()
 
     async def run(self, claim: Claim) -> Incident:
         """Move on until the plan is verified, undone or in a person's hands, or must wait.
@@ -168,8 +170,8 @@ class Execution:
         if not incident.active:
             calm = "Nothing fires any more: there is nothing to do."
             return voided(incident, Reason.SIGNALS_CLEARED, calm) or [stood_down(plan, calm)]
-        if changed := await changed_since(plan, self._live):
-            return voided(incident, Reason.TARGET_CHANGED, f"Not carried out: {changed}.")
+        if changed := await changed_since(plan, self._live, self._playbooks):
+            return voided(incident, changed[0], f"Not carried out: {changed[1]}.")
         if (no := await self._brakes.admit(incident)) is not None:
             return voided(incident, Reason(no.rule), no.sentence)
         return []

@@ -88,7 +88,10 @@ class Bench:
     @property
     def approvals(self) -> Approvals:
         journal, clicks = self.store.journal, self.store.clicks
-        return Approvals(journal, clicks, self.cluster, self.people, self.clock, self.ids, timeout=TIMEOUT, by="broker")
+        clock, ids, playbooks = self.clock, self.ids, self.playbooks
+        return Approvals(
+            journal, clicks, self.cluster, self.people, clock, ids, playbooks=playbooks, timeout=TIMEOUT, by="broker"
+        )
 
     @property
     def execution(self) -> Execution:
@@ -104,6 +107,7 @@ class Bench:
             self.ids,
             by="executor",
             brakes=self.brakes,
+            playbooks=self.playbooks,
             checking=self.checking,
             pace=self.pace,
         )

@@ -5,6 +5,7 @@ import contextlib
 
 import msgspec
 
+from midwatch.adapters.catalog.playbooks import Playbooks
 from midwatch.domain import events as ev
 from midwatch.domain.approvals import ApprovalOutcome, Choice, DecisionKind
 from midwatch.domain.errors import Transient
@@ -12,7 +13,7 @@ from midwatch.domain.incidents import State, Work
 from midwatch.domain.playbooks import plan_digest
 from midwatch.domain.policy import Policy
 from midwatch.domain.reasons import Reason
-from tests.fakes.remedies import Bench
+from tests.fakes.remedies import PLAYBOOKS, Bench
 
 
 async def test_a_question_is_put_once() -> None:
@@ -213,3 +214,34 @@ async def test_the_card_of_a_replaced_plan_is_stale() -> None:
     assert outcome is not None
     assert outcome[0] == DecisionKind.STALE
     assert not await bench.due(Work.EXECUTE)
+
+
+async def test_an_edited_playbook_voids_the_question() -> None:
+    bench = Bench()
+    incident = await bench.asked(await bench.incident("OOMKilled"))
+    bench.playbooks = edited("raise-memory-limit")
+    incident = await bench.clicked(incident, Choice.APPROVE)
+    bench.clock.advance(1)
+    incident = await bench.clicked(incident, Choice.CONFIRM)
+    assert (incident.state, incident.reason) == (State.ESCALATED, Reason.PLAYBOOK_CHANGED)
+    assert "playbook raise-memory-limit was edited" in incident.outcome
+    assert not await bench.due(Work.EXECUTE)
+
+
+async def test_an_edit_after_the_approval_stops_it_before_the_first_step() -> None:
+    bench = Bench()
+    incident = await bench.approved(await bench.incident("OOMKilled"))
+    bench.playbooks = edited("restart-workload")
+    assert await bench.due(Work.EXECUTE), "another playbook's edit is nothing to it"
+    bench.clock.advance(7)
+    bench.playbooks = edited("raise-memory-limit")
+    incident = await bench.executed()
+    assert (incident.state, incident.reason) == (State.ESCALATED, Reason.PLAYBOOK_CHANGED)
+    assert bench.cluster.mutations == []
+
+
+def edited(playbook: str) -> Playbooks:
+    """The shipped set after somebody changed this one."""
+    return Playbooks(
+        tuple(msgspec.structs.replace(item, digest="edited") if item.id == playbook else item for item in PLAYBOOKS.all)
+    )
