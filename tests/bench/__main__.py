@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.bench import cards, intake, memory, nodes, reasoning, rules, serving, storms
+from tests.bench import cards, intake, logs, memory, nodes, reasoning, reports, rules, serving, storms, wire
 from tests.bench.figures import say
 from tests.fixtures.houses import RunningHouse
 
@@ -29,6 +29,8 @@ ALONE: dict[str, Callable[[], None]] = {
     "intake": intake.measure,
     "reasoning": reasoning.measure,
     "nodes": nodes.measure,
+    "wire": wire.measure,
+    "logs": logs.measure,
 }
 """What needs no house, or one of its own."""
 
@@ -42,14 +44,17 @@ def watching_after(house: RunningHouse) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("only", nargs="*", choices=["start", *ALONE, *IN_HOUSE], help="default: all")
+    parser.add_argument("only", nargs="*", choices=["start", "reports", *ALONE, *IN_HOUSE], help="default: all")
+    parser.add_argument("--pods", type=int, default=1_000, help="healthy pods around the faults of reports")
     options = parser.parse_args()
-    chosen = set(options.only or ["start", *ALONE, *IN_HOUSE])
+    chosen = set(options.only or ["start", "reports", *ALONE, *IN_HOUSE])
     say("machine", psutil.cpu_count() or 0, "cores", memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
         python=platform.python_version(), load_1m=psutil.getloadavg()[0])  # fmt: skip
     for name in sorted(chosen & ALONE.keys()):
         ALONE[name]()
-    if chosen <= ALONE.keys():
+    if "reports" in chosen:
+        reports.measure(options.pods)
+    if chosen <= {"reports", *ALONE}:
         return 0
     with tempfile.TemporaryDirectory(prefix="mwbench-") as folder:
         house = RunningHouse(Path(folder), scenario="none")

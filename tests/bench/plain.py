@@ -46,6 +46,7 @@ async def _edge() -> AsyncIterator[Edge]:
         silences=store.silences,
         pauses=store.pauses,
         shadows=store.shadows,
+        spend=store.spend,
         heartbeats=store.heartbeats,
         conversations=store.conversations,
         users=Users(store.users, clock, SystemIds(), SystemSecrets()),

@@ -73,6 +73,7 @@ class Night:
             silences=self.store.silences,
             pauses=self.store.pauses,
             shadows=self.store.shadows,
+            spend=self.store.spend,
             heartbeats=self.store.heartbeats,
             conversations=self.store.conversations,
             users=self.users,

@@ -30,7 +30,8 @@ traffic = logging.getLogger("midwatch.traffic.mcp")
 Observer = Callable[[str, str, str, float], None]
 """Told after each call: server, tool, outcome (``ok``, ``failed`` or ``away``), seconds."""
 
-_FIRST_TRY_S = 5.0
+_FIRST_TRY_S = 20.0
+"""A server of ours takes one to two seconds to start, ten on a machine that is busy with what is to be explained."""
 _MAX_ARGUMENTS = 64_000
 _SHOWN = 2_000
 
@@ -96,7 +97,7 @@ class CompositeToolbox:
         self._members, self._cares, self._watch = {}, {}, None
 
     async def offer(self) -> tuple[ToolSpec, ...]:
-        """What can be called now. Within 5 s of the start it waits for every server to be tried once."""
+        """What can be called now. Within 20 s of the start it waits for every server to be tried once."""
         await self._start()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(self._first_tries_until):

@@ -1,7 +1,7 @@
 """Patterns made ready to run: texts to search for, each with the regexes to try where it stands."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
 from midwatch.domain.errors import Invalid
@@ -60,9 +60,9 @@ class Probe:
         self.words = tuple(_words(text.decode()))
         self.targets: list[tuple[CompiledPattern, str]] = []
 
-    def possible(self, vocabulary: bytes) -> bool:
-        """Whether a log with this vocabulary can hold the text: a quick no spares the search."""
-        return all(word in vocabulary for word in self.words)
+    def possible(self, known: Callable[[bytes], bool]) -> bool:
+        """Whether a log of which ``known`` tells the words can hold the text: a quick no spares the search."""
+        return all(map(known, self.words))
 
 
 def probes_of(patterns: Iterable[CompiledPattern]) -> tuple[Probe, ...]:

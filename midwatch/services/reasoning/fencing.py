@@ -5,19 +5,27 @@ import re
 _INVISIBLE = re.compile(
     "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
 )
+_CONTROLS = bytes((*range(9), *range(11, 32), 127))
+"""What :data:`_INVISIBLE` has of ASCII."""
 _WIDTH = 400
 _SOURCE = 120
 
 
 def clean(text: str) -> str:
     """``text`` without what people do not see: control characters, zero-width and direction marks, hidden tags."""
-    return _INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if text.isascii():  # nearly all there is, at a tenth of the price
+        return text.encode("ascii").translate(None, _CONTROLS).decode("ascii")
+    return _INVISIBLE.sub("", text)
 
 
 def lines_of(text: str) -> tuple[str, ...]:
     """Lines as they are counted for citations, from 1; one of more than 400 characters counts as several."""
+    lines = text.split("\n")
+    if max(map(len, lines)) <= _WIDTH:
+        return tuple(lines)
     found: list[str] = []
-    for line in text.split("\n"):
+    for line in lines:
         if len(line) <= _WIDTH:
             found.append(line)
         else:

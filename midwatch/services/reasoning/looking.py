@@ -59,6 +59,7 @@ class Looking:
         """The tools there are, and the one to read answers again. Without servers only that one.
 
         They are asked for once: what is offered in the middle of a line of thought would void the provider's cache.
+        Only where there were none they are asked for again: servers that were away may be back.
         """
         if self._offered is None:
             found: tuple[ToolSpec, ...] = ()
@@ -67,7 +68,10 @@ class Looking:
                     found = await self._toolbox.offer()
             except Exception:  # whatever is wrong with the servers, what was seen already can be thought about
                 log.exception("no tools can be offered")
-            self._offered = (*(tool for tool in found if tool.name != READ_OUTPUT), READ_OUTPUT_SPEC)
+            offered = (*(tool for tool in found if tool.name != READ_OUTPUT), READ_OUTPUT_SPEC)
+            if not found:
+                return offered
+            self._offered = offered
         return self._offered
 
     async def answer(self, thought: Thought) -> list[ev.AnyEvent]:

@@ -6,14 +6,14 @@ import pytest
 
 from midwatch.domain import events as ev
 from midwatch.domain.budgets import Budget
-from midwatch.domain.dialogue import ModelTier, StopReason, ToolTurn, Usage
+from midwatch.domain.dialogue import ModelTier, StopReason, ToolSpec, ToolTurn, Usage
 from midwatch.domain.errors import Permanent, Refused, Transient
 from midwatch.domain.incidents import Work
 from midwatch.domain.reasons import Reason
 from midwatch.services.model_ports import Runbook, ToolAnswer
 from midwatch.services.reasoning.limits import Limits
 from tests.fakes.models import Block, Fail, Say, ScriptedModel, call
-from tests.fakes.reasoning import FIRST, Shelf, Study, Tools, answer
+from tests.fakes.reasoning import FIRST, LOG, Shelf, Study, Tools, answer
 from tests.fakes.runtime import NOON
 
 
@@ -360,3 +360,20 @@ async def test_the_tools_are_those_of_the_incidents_own_cluster() -> None:
     incident = await study.run()
     assert study.clusters == [incident.cluster]
     assert study.tools.calls
+
+
+async def test_tools_that_are_away_at_first_are_offered_once_they_are_back() -> None:
+    class Late(Tools):
+        async def offer(self) -> tuple[ToolSpec, ...]:
+            return await super().offer() if len(model.requests) else ()
+
+    model = ScriptedModel(
+        Say("What is there?", calls=[call("read_output", call_id="3.1", from_line=1, to_line=2)]),
+        Say("Logs.", calls=[call("logs")]),
+        answer(),
+    )
+    tools = Late({"logs": LOG})
+    await Study(model, tools).run()
+    assert [name for name, _ in tools.calls] == ["logs"]
+    names = [[tool.name for tool in request.tools] for request in model.asked("investigate")]
+    assert names == [["read_output"], ["logs", "read_output"], ["logs", "read_output"]]
