@@ -56,10 +56,11 @@ ray: install ## actors on a real local Ray
 e2e: install ## the whole line, alert to resolved
 	$(PYTEST) -q tests/e2e --timeout=300
 
-chaos-slice: install ## a seeded slice of the kill walk, and one of the storm
+chaos-slice: install ## seeded slices of the kill walk, the storm and the gateways' storm
 	$(PYTEST) -q tests/chaos --timeout=300
 
-chaos: install ## 300 incidents under 200 random kills and a misbehaving API server (long)
+chaos: install ## 100 incidents under 50 kills of gateways, 300 under 200 of everything (long)
+	$(BIN)/python tests/chaos/gateways.py --incidents 100 --kills 50
 	$(BIN)/python tests/chaos/storm.py --incidents 300 --kills 200
 
 system: install ## against Debian's Redis, Prometheus, Alertmanager and Chromium; what is missing is skipped

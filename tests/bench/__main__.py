@@ -14,7 +14,21 @@ from pathlib import Path
 
 import psutil
 
-from tests.bench import cards, intake, logs, memory, nodes, reasoning, reports, rules, serving, storms, wire
+from tests.bench import (
+    cards,
+    channels,
+    intake,
+    intents,
+    logs,
+    memory,
+    nodes,
+    reasoning,
+    reports,
+    rules,
+    serving,
+    storms,
+    wire,
+)
 from tests.bench.figures import say
 from tests.fixtures.houses import RunningHouse
 
@@ -28,6 +42,8 @@ ALONE: dict[str, Callable[[], None]] = {
     "storms": storms.measure,
     "intake": intake.measure,
     "reasoning": reasoning.measure,
+    "channels": channels.measure,
+    "intents": intents.measure,
     "nodes": nodes.measure,
     "wire": wire.measure,
     "logs": logs.measure,

@@ -88,7 +88,7 @@ def test_one_click_in_slack_decides_and_every_channel_shows_it(night: ChannelHou
     bodies = [body for body in night.webhook.bodies if body["incident"] == incident]
     assert bodies[-1]["state"] == "resolved"
     assert night.slack.thread(here.ts), "the investigation is in the thread"
-    assert len(night.slack.cards[incident]) == len(night.telegram.cards(incident)) == 1
+    assert len(night.slack.cards[incident]) == len(night.in_telegram(incident)) == 1
     assert len(decided(night, incident)) == 1
     assert night.violations == []
 

@@ -74,6 +74,8 @@ class SlackServer:
         self.calls: list[tuple[str, Json]] = []
         self.acked: list[str] = []
         self.sockets: list[web.WebSocketResponse] = []
+        self.answers_after_s = 0.0
+        """How long it takes to tell what it has done."""
         self._limited, self._count = limited, 0
         self._posts: dict[str, Window] = {}
         self._updates, self._ephemeral, self._history = Window(50, 60), Window(100, 60), Window(50, 60)
@@ -90,7 +92,7 @@ class SlackServer:
     def cards(self) -> dict[str, list[Message]]:
         """Cards by incident: more than one is one too many."""
         found: dict[str, list[Message]] = {}
-        for message in self.messages.values():
+        for message in list(self.messages.values()):  # a test looks from another thread
             if message.incident:
                 found.setdefault(message.incident, []).append(message)
         return found
@@ -100,7 +102,7 @@ class SlackServer:
         return message
 
     def thread(self, ts: str) -> list[Message]:
-        return [message for message in self.messages.values() if message.thread == ts]
+        return [message for message in list(self.messages.values()) if message.thread == ts]
 
     # the Web API
 
@@ -119,6 +121,7 @@ class SlackServer:
         if request.headers.get("Authorization") != f"Bearer {wanted}":
             return _no("invalid_auth")
         answer = self._answer(method, body)
+        await asyncio.sleep(self.answers_after_s)
         return hang_up(request) if fault == "lost" else answer
 
     def _answer(self, method: str, body: Json) -> web.Response:

@@ -113,15 +113,16 @@ class Chat:
             return OutgoingReply(STRANGER, private=True) if message.direct or intent.kind is not Kind.CHAT else None
         if intent.kind in CHOICES and self._approvals is not None and intent.name:
             return await self._approvals.message(message, stream)
-        question = await self._stored(message, person, identity)
-        known = await self._conversations.reply(question.id)
-        if known is not None and known.state is MessageState.DONE:
-            return OutgoingReply(known.text)
+        question, conversation, new = await self._stored(message, person, identity)
+        if not new:
+            known = await self._conversations.reply(question.id)
+            if known is not None and known.state is MessageState.DONE:
+                return OutgoingReply(known.text)
         now = self._clock.now()
         held = await self._conversations.claim(message.channel_type, now=now, ttl=_HELD, only=question.id)
         if not held:
             raise Transient("this question is being answered already", 5.0)
-        answer = await self._answered(held[0], stream)
+        answer = await self._answered(held[0], stream, conversation, person)
         return OutgoingReply(answer.text)
 
     async def resume(self, channel: str) -> int:
@@ -138,7 +139,10 @@ class Chat:
             now = self._clock.now()
         return count
 
-    async def _stored(self, message: IncomingMessage, person: Person, identity: str) -> ChatMessage:
+    async def _stored(
+        self, message: IncomingMessage, person: Person, identity: str
+    ) -> tuple[ChatMessage, Conversation, bool]:
+        """The question, its conversation, and whether it was not known before."""
         thread = "/".join((message.conversation, message.thread))
         now = self._clock.now()
         conversation = await self._conversations.open(
@@ -163,11 +167,19 @@ class Chat:
             at=now,
             author=identity,
         )
-        await self._conversations.ask(question)
-        return question
+        return question, conversation, await self._conversations.ask(question)
 
-    async def _answered(self, question: ChatMessage, stream: Stream) -> ChatMessage:
-        """Answer a claimed question and commit the answer; what grows is committed now and then on the way."""
+    async def _answered(
+        self,
+        question: ChatMessage,
+        stream: Stream,
+        conversation: Conversation | None = None,
+        person: Person | None = None,
+    ) -> ChatMessage:
+        """Answer a claimed question and commit the answer; what grows is committed now and then on the way.
+
+        ``conversation`` and ``person`` are looked up where they were not just read.
+        """
         answer = ChatMessage(
             id=self._ids.new(),
             conversation=question.conversation,
@@ -184,20 +196,22 @@ class Chat:
             await self._conversations.answer(msgspec.structs.replace(answer, text=mask(text)))
             await stream(text)
 
-        conversation = await self._conversations.find(question.conversation)
-        text = await self._text(question, conversation, growing)
+        conversation = conversation or await self._conversations.find(question.conversation)
+        text = await self._text(question, conversation, person, growing)
         done = msgspec.structs.replace(answer, text=mask(text), state=MessageState.DONE, at=self._clock.now())
         await self._conversations.answer(done)
         changed = msgspec.structs.replace(await self._conversations.find(conversation.id), updated_at=done.at)
         await self._conversations.change(changed)
         return done
 
-    async def _text(self, question: ChatMessage, conversation: Conversation, stream: Stream) -> str:
+    async def _text(
+        self, question: ChatMessage, conversation: Conversation, person: Person | None, stream: Stream
+    ) -> str:
         if question.attempts > _MOST_ATTEMPTS:
             return FAILED
         try:
             async with asyncio.timeout((_HELD * 0.9).total_seconds()):
-                person = await self._users.find(question.author)
+                person = person or await self._users.find(question.author)
                 if person is None:
                     return STRANGER
                 return await self._wanted(question, conversation, person, stream)
