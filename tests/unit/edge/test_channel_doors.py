@@ -319,6 +319,23 @@ async def test_a_flood_of_clicks_is_refused_and_none_of_it_counts(
     assert {record.reason for record in caplog.records if record.message == "refused for its speed"} == {"too-many"}
 
 
+async def test_every_refusal_is_logged_with_its_reason_and_without_a_secret(
+    client: httpx2.AsyncClient, doors: Doors, caplog: pytest.LogCaptureFixture
+) -> None:
+    body, now = slack.form(slack.pressed(TOKEN)), doors.house.clock.now().timestamp()
+    await client.post(SLACK, content=body, headers=slack.signed(body, at=now, secret="guessed"))
+    await client.post(SLACK, content=body, headers=slack.signed(body, at=now - 301))
+    await update(client, telegram.pressed(TOKEN), secret="guessed")
+    await press(client, doors, slack.pressed(TOKEN, user="U2"))
+    await press(client, doors, {**slack.pressed(TOKEN), "channel": {"id": "C0OTHER"}})
+    await press(client, doors, slack.pressed(f"a:{'0' * 36}:dddddddddddd"))
+    reasons = {getattr(record, "reason", "") or getattr(record, "outcome", "") for record in caplog.records}
+    assert {"wrong-signature", "stale-request", "wrong-secret", "unknown-user", "wrong-place", "stale"} <= reasons
+    told = " ".join(str(record.__dict__) for record in caplog.records)
+    assert all(secret not in told for secret in (slack.SECRET, telegram.SECRET, "guessed"))
+    assert await doors.clicks() == []
+
+
 async def test_a_channel_without_a_door_takes_nothing(house: House, opened: Opener) -> None:
     house.edge = replace(house.edge, doors={})
     answer = await (await opened(token="")).post(SLACK, json={})
