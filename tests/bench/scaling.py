@@ -30,6 +30,7 @@ from tests.fixtures.ray_nodes import add_node, ray_nodes
 
 NODES = (1, 2, 4)
 SLOTS, WORK = 10, 240
+KINDS: dict[type, str] = {Thinker: "light_work", RcaWorker: "refinements"}
 
 
 async def _scale(url: str, folder: Path, kubeconfig: Path) -> None:
@@ -42,6 +43,7 @@ async def _scale(url: str, folder: Path, kubeconfig: Path) -> None:
         refine_race_below=0.0,
         day_budget_usd=0.0,
         claim_ttl_s=30.0,
+        sweep_s=3600.0,  # nobody begins before the clock does
     )
     database = Database(url)
     try:
@@ -53,7 +55,7 @@ async def _scale(url: str, folder: Path, kubeconfig: Path) -> None:
                 for _ in range(nodes - there):
                     add_node(cluster, 1)
                 there = nodes
-                for kind in (Thinker, RcaWorker):
+                for kind in KINDS:
                     await _told(kind, nodes, open_stores(database), settings, alone)
     finally:
         await database.close()
@@ -61,7 +63,7 @@ async def _scale(url: str, folder: Path, kubeconfig: Path) -> None:
 
 async def _told(kind: type, nodes: int, stores: Stores, settings: Settings, alone: dict[str, float]) -> None:
     wall, cores = await _one(kind, nodes, stores, settings)
-    what = {Thinker: "light_work", RcaWorker: "refinements"}[kind]
+    what = KINDS[kind]
     first = alone.setdefault(what, wall)
     context: dict[str, Any] = {"work": WORK, "slots_a_node": SLOTS, "model_s": LATENCY_S}
     context |= {"cores_used": round(cores, 2), "load_1m": round(os.getloadavg()[0], 1)}
