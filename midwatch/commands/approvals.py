@@ -13,6 +13,7 @@ from midwatch.commands.client import REFUSED, USAGE, Api, Judged, Question, comp
 from midwatch.commands.incidents import plan_text
 from midwatch.domain.approvals import Choice, DecisionKind
 from midwatch.domain.cards import who_may
+from midwatch.domain.ids import short
 from midwatch.domain.incidents import Incident
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The incident or the approval; the beginning of its id will do.")]
@@ -89,7 +90,7 @@ def _conclude(judged: Judged, question: Question) -> None:
     if judged.outcome not in _GIVEN:
         complain(judged.sentence, REFUSED)
     out.print(Text(judged.sentence, "green"))
-    out.print(Text(f"midwatch incidents {client.short(question.incident.id)} --watch", "dim"))
+    out.print(Text(f"midwatch incidents {short(question.incident.id)} --watch", "dim"))
 
 
 def _may_ask() -> bool:

@@ -14,6 +14,7 @@ from midwatch.adapters.system import SystemClock
 from midwatch.commands import client
 from midwatch.commands.client import REFUSED, USAGE, Api, complain, open_api
 from midwatch.domain.audit import AuditRow, Broken, verify
+from midwatch.domain.ids import short
 
 app = typer.Typer(help="Who did what, when and why.", invoke_without_command=True)
 
@@ -37,7 +38,7 @@ def show(context: typer.Context, since: _Since = "1d") -> None:
         for row in _rows(api, _instant(since)):
             told = row.record
             when = f"{told.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-            cells = (str(row.number), when, told.who, told.what, told.why, client.short(told.about))
+            cells = (str(row.number), when, told.who, told.what, told.why, short(told.about))
             table.add_row(*(Text(client.printable(cell)) for cell in cells))
     client.console().print(table if table.row_count else "Nothing was decided or done in that time.")
 

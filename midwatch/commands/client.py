@@ -292,8 +292,3 @@ def severity_text(severity: str) -> Text:
 def state_text(state: str) -> Text:
     """A state in words and colour."""
     return Text(state.replace("_", " "), _STATES.get(state, "cyan"))
-
-
-def short(identifier: str) -> str:
-    """The beginning of an id that commands accept: its milliseconds, and chance enough to tell a burst apart."""
-    return identifier[:18]

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from midwatch.commands import client
 from midwatch.commands.client import Api, Moment, Output, open_api, show_raw
+from midwatch.domain.ids import short
 from midwatch.domain.incidents import Incident
 from midwatch.domain.playbooks import Plan
 from midwatch.services.ports import IncidentSummary, SignalRow
@@ -126,7 +127,7 @@ def _table(rows: tuple[IncidentSummary, ...], *, wide: bool) -> RenderableType:
     for row in rows:
         more = (row.cluster, row.condition, f"{row.active}/{row.members}", client.age(row.updated_at), str(row.reason))
         table.add_row(
-            client.short(row.id),
+            short(row.id),
             client.severity_text(row.severity),
             client.state_text(row.state),
             Text(row.title),
@@ -166,9 +167,7 @@ def _show(api: Api, incident_id: str, output: Output | None) -> None:
     if incident.approval and incident.approval.outcome is None and not incident.state.final:
         out.print(
             Text(f"\nWaiting for your word ({client.left(incident.approval.expires_at)} left): ", "yellow"),
-            Text(
-                f"midwatch approve {client.short(incident.id)}   midwatch reject {client.short(incident.id)} --reason …"
-            ),
+            Text(f"midwatch approve {short(incident.id)}   midwatch reject {short(incident.id)} --reason …"),
         )
 
 
@@ -274,7 +273,7 @@ def signals(
             client.severity_text(signal.severity),
             signal.source,
         ]
-        cells += [signal.condition, str(signal.subject), row.outcome or "waiting", client.short(row.incident or "")]
+        cells += [signal.condition, str(signal.subject), row.outcome or "waiting", short(row.incident or "")]
         cells += [signal.cluster, signal.title] if output is Output.WIDE else []
         table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
     out.print(table)

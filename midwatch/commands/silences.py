@@ -14,6 +14,7 @@ from midwatch.adapters.system import SystemClock
 from midwatch.commands import client
 from midwatch.commands.client import REFUSED, USAGE, Output, complain, decoded, open_api, show_raw
 from midwatch.domain.errors import Invalid
+from midwatch.domain.ids import short
 from midwatch.domain.matching import Matcher
 from midwatch.domain.silences import Silence, Window
 from midwatch.settings import load_settings
@@ -67,7 +68,7 @@ def add(
         show_raw(body, output)
         return
     made = decoded(body, _Shown)
-    client.console().print(f"Silence {client.short(made.id)} holds for {client.left(made.ends_at)}.")
+    client.console().print(f"Silence {short(made.id)} holds for {client.left(made.ends_at)}.")
 
 
 @app.command("list")
@@ -87,7 +88,7 @@ def list_(
         table.add_column(name, no_wrap=name in ("ID", "HOLDS"))
     now = SystemClock().now()
     for each in silences:
-        row = (client.short(each.id), _holds(each, now), in_words(each.match), each.by, each.comment)
+        row = (short(each.id), _holds(each, now), in_words(each.match), each.by, each.comment)
         table.add_row(*(Text(cell) for cell in row))
     for window in _windows():
         if until := window.until(now):
@@ -106,7 +107,7 @@ def end(silence: Annotated[str, typer.Argument(metavar="ID", help="The beginning
     """End a silence now. What still fires opens its incident within a minute."""
     with open_api() as api:
         ended = decoded(api.send("DELETE", f"/api/silences/{quote(silence, safe='')}"), _Shown)
-    client.console().print(f"Silence {client.short(ended.id)} is over.")
+    client.console().print(f"Silence {short(ended.id)} is over.")
 
 
 def in_words(match: Matcher) -> str:

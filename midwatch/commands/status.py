@@ -9,6 +9,7 @@ from rich.text import Text
 
 from midwatch.commands import client
 from midwatch.commands.client import REFUSED, Output, Question, decoded, open_api, show_raw
+from midwatch.domain.ids import short
 from midwatch.services.ports import IncidentSummary
 
 
@@ -78,7 +79,7 @@ def _show_open(opened: tuple[IncidentSummary, ...], asked: tuple[Question, ...])
             Text.assemble(
                 (f"Waits for you ({wait} left): ", "yellow"),
                 question.incident.title,
-                (f"   midwatch approve {client.short(question.incident.id)}", "dim"),
+                (f"   midwatch approve {short(question.incident.id)}", "dim"),
             ),
             soft_wrap=True,
         )

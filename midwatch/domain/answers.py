@@ -16,7 +16,6 @@ _DIGEST_KEPT: Final = 12
 _TOKEN: Final = re.compile(r"([acr]):([0-9a-f-]{8,36}):([0-9a-f]{0,64})")
 _ID: Final = r"([0-9a-f]{8}[0-9a-f-]{0,28})"
 _LINE: Final = re.compile(rf"(?is)\s*/?(approve|confirm|reject)(?:@\w+)?\s+{_ID}(?:[\s:,]+(.*))?\s*")
-_SHORT: Final = 18
 LONGEST_COMMENT: Final = 500
 
 
@@ -47,8 +46,3 @@ def read_line(text: str) -> Answer | None:
         return None
     comment = cut((found[3] or "").strip(), LONGEST_COMMENT)
     return Answer(Choice(found[1].lower()), ApprovalId(found[2].lower()), comment=comment)
-
-
-def short_id(approval: ApprovalId) -> str:
-    """Enough of an id to be written by hand: down to the millisecond, and twelve bits of chance."""
-    return approval[:_SHORT]

@@ -4,9 +4,9 @@ from typing import Final
 
 import msgspec
 
-from midwatch.domain.answers import short_id
 from midwatch.domain.approvals import Choice
 from midwatch.domain.cards import Card
+from midwatch.domain.ids import short
 from midwatch.domain.incidents import State
 from midwatch.domain.masking import mask
 from midwatch.domain.refs import Severity
@@ -140,4 +140,4 @@ def _hint(card: Card) -> str:
         return ""
     deciding = next((button for button in card.buttons if button.choice is not Choice.REJECT), card.buttons[0])
     until = f", until {card.expires_at:%H:%M:%S} UTC" if card.expires_at else ""
-    return f"or write: {deciding.choice} {short_id(deciding.approval)}{until}"
+    return f"or write: {deciding.choice} {short(deciding.approval)}{until}"

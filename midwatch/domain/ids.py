@@ -1,6 +1,6 @@
 """Identifiers: distinct types, so that no function takes one for another."""
 
-from typing import NewType
+from typing import Final, NewType
 
 IncidentId = NewType("IncidentId", str)
 SignalId = NewType("SignalId", str)
@@ -14,3 +14,10 @@ PlanDigest = NewType("PlanDigest", str)
 
 IncidentKey = NewType("IncidentKey", str)
 """What makes two signals one incident: cluster, top owner and failure class."""
+
+_SHORT: Final = 18
+
+
+def short(identifier: str) -> str:
+    """Enough of an id to be written by hand: down to the millisecond, and twelve bits of chance within it."""
+    return identifier[:_SHORT]

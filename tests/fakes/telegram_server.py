@@ -67,7 +67,7 @@ class TelegramServer:
         return message
 
     def cards(self, incident: str) -> list[Message]:
-        return [message for message in list(self.messages.values()) if f"<code>{incident[:8]}</code>" in message.html]
+        return [message for message in list(self.messages.values()) if f"<code>{incident[:18]}</code>" in message.html]
 
     def sends(self, update: Json) -> None:
         """An update for those who poll."""

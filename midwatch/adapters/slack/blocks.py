@@ -8,7 +8,7 @@ from midwatch.domain.approvals import Choice
 from midwatch.domain.card_words import Words, words_of
 from midwatch.domain.cards import Button, Card
 from midwatch.domain.digests import Digest
-from midwatch.domain.ids import IncidentId
+from midwatch.domain.ids import IncidentId, short
 from midwatch.domain.texts import clean, cut
 
 Json: TypeAlias = "str | bool | list[Json] | dict[str, Json]"
@@ -51,7 +51,7 @@ def card_message(card: Card, *, link: str = "") -> dict[str, Json]:
     blocks += [_section(text) for text in _paragraphs(words, link) if text]
     if card.buttons:
         blocks.append({"type": "actions", "elements": [_button(button) for button in card.buttons]})
-    context = [f"`{card.incident[:8]}`", *([f"<{link}|console>"] if link else [])]
+    context = [f"`{short(card.incident)}`", *([f"<{link}|console>"] if link else [])]
     blocks.append({"type": "context", "elements": [_mrkdwn(" · ".join(context))]})
     fallback = cut(escaped(f"{words.icon} {words.title} – {', '.join(words.facts)}"), FALLBACK)
     return {"text": fallback, "attachments": [{"color": _COLOUR[words.tone], "fallback": fallback, "blocks": blocks}]}
@@ -67,7 +67,7 @@ def details_message(card: Card) -> dict[str, Json]:
 def digest_message(digest: Digest) -> dict[str, Json]:
     """What was held back, in one message."""
     lines = [
-        f"{line.icon} *{prose(line.title)}*\n{prose(' · '.join(line.facts))} · `{line.incident[:8]}`"
+        f"{line.icon} *{prose(line.title)}*\n{prose(' · '.join(line.facts))} · `{short(line.incident)}`"
         for line in digest.shown
     ]
     heading = {"type": "section", "block_id": digest_block_id(digest.id), "text": _mrkdwn(f"*{prose(digest.heading)}*")}

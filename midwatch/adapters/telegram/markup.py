@@ -7,6 +7,7 @@ from midwatch.domain.answers import button_token
 from midwatch.domain.card_words import Words, words_of
 from midwatch.domain.cards import Card
 from midwatch.domain.digests import Digest, more_words
+from midwatch.domain.ids import short
 from midwatch.domain.texts import clean, cut
 
 _ROOM: Final = 4000
@@ -34,7 +35,7 @@ def digest_html(digest: Digest) -> str:
     parts = [f"<b>{_text(digest.heading)}</b>"]
     for line in digest.shown:
         facts = _text(" · ".join(line.facts))
-        part = f"{line.icon} <b>{_text(line.title)}</b>\n{facts} · <code>{_text(line.incident[:8])}</code>"
+        part = f"{line.icon} <b>{_text(line.title)}</b>\n{facts} · <code>{_text(short(line.incident))}</code>"
         if length("\n\n".join((*parts, part, digest.more))) > _ROOM:
             break
         parts.append(part)
@@ -83,7 +84,7 @@ def _parts(words: Words, link: str) -> list[str]:
 
 def _foot(card: Card, link: str) -> str:
     console = f' · <a href="{html.escape(link)}">console</a>' if link else ""
-    return f"<code>{_text(card.incident[:8])}</code>{console}"
+    return f"<code>{_text(short(card.incident))}</code>{console}"
 
 
 def _text(text: str) -> str:

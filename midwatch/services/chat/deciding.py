@@ -4,10 +4,10 @@ from typing import Final
 
 from midwatch.domain.approvals import Choice, Click, DecisionKind
 from midwatch.domain.errors import MidwatchError, NotFound, Transient
-from midwatch.domain.ids import ApprovalId, ClickId, IncidentId
+from midwatch.domain.ids import ApprovalId, ClickId, IncidentId, short
 from midwatch.domain.intents import Intent, Kind
 from midwatch.domain.users import Person, Role
-from midwatch.services.chat.watch import Watchkeeping, lacks, short
+from midwatch.services.chat.watch import Watchkeeping, lacks
 from midwatch.services.ports import ClickBox, Journal
 from midwatch.services.runtime import Bells, Clock
 

@@ -6,7 +6,7 @@ from typing import Final
 from midwatch.domain import events as ev
 from midwatch.domain.diagnosis import Diagnosis, Evidence
 from midwatch.domain.errors import Conflict, MidwatchError, Refused, Transient
-from midwatch.domain.ids import IncidentId, IncidentKey, SignalId
+from midwatch.domain.ids import IncidentId, IncidentKey, SignalId, short
 from midwatch.domain.incidents import REQUEST
 from midwatch.domain.intents import Intent, Kind
 from midwatch.domain.masking import mask
@@ -15,7 +15,7 @@ from midwatch.domain.refs import ObjectRef, Severity
 from midwatch.domain.signals import Tier
 from midwatch.domain.users import Person, Role
 from midwatch.services.chat.sight import UNCLEAR, Sights, the_place
-from midwatch.services.chat.watch import lacks, short
+from midwatch.services.chat.watch import lacks
 from midwatch.services.chat.where import Place
 from midwatch.services.ports import Journal
 from midwatch.services.runtime import Clock, Ids

@@ -7,7 +7,7 @@ import msgspec
 
 from midwatch.domain.cards import Card, card_of, who_may
 from midwatch.domain.errors import MidwatchError
-from midwatch.domain.ids import IncidentId
+from midwatch.domain.ids import IncidentId, short
 from midwatch.domain.incidents import Incident
 from midwatch.domain.intents import Intent
 from midwatch.domain.masking import mask
@@ -19,7 +19,6 @@ from midwatch.services.ports import Journal, SilenceBook
 from midwatch.services.runtime import Clock, Ids
 
 _SHOWN: Final = 12
-_SHORT: Final = 18
 LONGEST_SILENCE: Final = timedelta(days=14)
 _USUAL_SILENCE: Final = timedelta(hours=1)
 
@@ -119,11 +118,6 @@ class Watchkeeping:
 def lacks(person: Person, role: Role) -> str:
     """Why a person may not, empty when they may."""
     return "" if person.may(role) else f"That needs the role {role}; you are {person.role}."
-
-
-def short(identifier: str) -> str:
-    """The beginning of an id that all commands accept."""
-    return identifier[:_SHORT]
 
 
 def story(incident: Incident) -> str:
