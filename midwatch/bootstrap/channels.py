@@ -138,8 +138,7 @@ async def _slack(resources: Resources, bells: Bells, heard: Wake) -> AsyncIterat
             clock,
             pace=pace,
             gap=_GAP,
-            wanted=asked_for(slack.NAME),
-            heard=_routed(resources, slack.NAME),
+            heard=asked_for(slack.NAME, _routed(resources, slack.NAME)),
             aspect=compact,
         )
         details = Notification(
@@ -185,8 +184,7 @@ async def _telegram(resources: Resources, bells: Bells, heard: Wake) -> AsyncIte
             clock,
             pace=pace,
             gap=_GAP,
-            wanted=asked_for(telegram.NAME),
-            heard=_routed(resources, telegram.NAME),
+            heard=asked_for(telegram.NAME, _routed(resources, telegram.NAME)),
         )
         reception = _reception(resources, bells, heard, channel.whisper, limiter, _STORED_S)
         patient = incoming_of(resources, bells, _JUDGED_S)
@@ -234,7 +232,7 @@ async def _webhook(resources: Resources, bells: Bells, heard: Wake) -> AsyncIter
                     channel,
                     clock,
                     pace=Pace(_WEBHOOK_RATE, started=clock.now()),
-                    wanted=asked_for("webhook"),
+                    heard=asked_for("webhook"),
                     aspect=compact,
                 )
                 for channel in channels

@@ -59,8 +59,6 @@ class Searchable(Protocol):
 
 Aspect = Callable[[Card], Card | None]
 """What of a card an outlet shows; ``None``: nothing yet."""
-Wanted = Callable[[Incident], bool]
-"""Whether a channel is to show an incident at all."""
 Heard = Callable[[Incident, datetime], Delivery]
 """How a channel is told of an incident that it does not show yet: now, later, or not."""
 
@@ -75,13 +73,15 @@ def at_once(_: Incident, __: datetime) -> Delivery:
     return Delivery(How.NOW, Reason.NO_ROUTE)
 
 
-def asked_for(channel: str) -> Wanted:
-    """What the incident's rule wants told here: all, unless its ``notify`` names other channels."""
+def asked_for(channel: str, then: Heard = at_once) -> Heard:
+    """Nothing of incidents whose rule names other channels in ``notify``; of the rest what ``then`` says."""
 
-    def wanted(incident: Incident) -> bool:
-        return not incident.notify or any(name.partition(":")[0] == channel for name in incident.notify)
+    def heard(incident: Incident, now: datetime) -> Delivery:
+        if incident.notify and not any(name.partition(":")[0] == channel for name in incident.notify):
+            return Delivery(How.NOT, Reason.NOT_ROUTED_HERE)
+        return then(incident, now)
 
-    return wanted
+    return heard
 
 
 class _Step(Enum):
@@ -108,14 +108,13 @@ class Notification:
         *,
         pace: Pace | None = None,
         gap: timedelta = timedelta(0),
-        wanted: Wanted = lambda _: True,
         heard: Heard = at_once,
         aspect: Aspect = everything,
         under: str = "",
     ) -> None:
         self._journal, self._cards, self._channel, self._clock = journal, cards, channel, clock
         self._pace = pace or unlimited(clock.now())
-        self._gap, self._wanted, self._heard, self._aspect, self._under = gap, wanted, heard, aspect, under
+        self._gap, self._heard, self._aspect, self._under = gap, heard, aspect, under
         self.waiting = False
         """Whether something waits for nothing but the channel's pace."""
 
@@ -157,7 +156,7 @@ class Notification:
                 await self._cards.put_off(new, until=min(told.until, row.held_until or told.until))
                 return _Step.SETTLED
         row = msgspec.structs.replace(row, seq=incident.seq)
-        card = self._aspect(card_of(incident)) if row.ref or self._wanted(incident) else None
+        card = self._aspect(card_of(incident))
         if card is None:
             await self._cards.seen(row)
             return _Step.SETTLED

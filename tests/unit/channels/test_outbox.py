@@ -223,7 +223,7 @@ class _Root:
 
 
 async def test_an_incident_whose_rule_names_other_channels_is_not_shown_here() -> None:
-    desk = Desk(wanted=asked_for("chat"))
+    desk = Desk(heard=asked_for("chat"))
     await desk.open(1)
     named = samples.opened(key="alpha|other")
     incident = IncidentId("incident-9")
