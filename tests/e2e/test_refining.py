@@ -6,14 +6,25 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.llm_server import Answer, LlmServer, Text, Tool, says
+from tests.fakes.llm_server import Answer, Hang, LlmServer, Step, Text, Tool, says
 from tests.fixtures.houses import RunningHouse, eventually, house_folder
 
 CAUSE = "the payment service cannot start"
 
 
+class Detective:
+    """Is silent the first time, for as long as a worker lives; then looks once at what there is, and concludes."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def __call__(self, body: dict[str, Any]) -> Step:
+        silent, self._asked = not self._asked, True
+        return Hang() if silent else detective(body)
+
+
 def detective(body: dict[str, Any]) -> Answer:
-    """Looks once at what there is, then concludes with a line of what it was shown."""
+    """Looks once, then concludes with a line of what it was shown."""
     results = [block for message in body["messages"] for block in message["content"] if block["type"] == "tool_result"]
     if "tools" not in body or results:
         return says(json.dumps(conclusion(body)))
@@ -21,8 +32,7 @@ def detective(body: dict[str, Any]) -> Answer:
         (
             Text("What was seen first."),
             Tool("read_output", {"call_id": first_look(body), "from_line": 1, "to_line": 5}),
-        ),
-        delay_s=2.0,
+        )
     )
 
 
@@ -48,7 +58,7 @@ def conclusion(body: dict[str, Any]) -> dict[str, object]:
 
 @pytest.fixture
 def house() -> Iterator[tuple[RunningHouse, LlmServer]]:
-    server = LlmServer(script=detective)
+    server = LlmServer(script=Detective())
     with server.serve() as address, house_folder() as folder:
         environment = {
             "ANTHROPIC_API_KEY": "test-key",
