@@ -307,8 +307,9 @@ class CardBox(Protocol):
     ) -> tuple[CardRow, ...]:
         """Cards behind their incident's journal whose retry time has come and whose last edit is ``gap`` old.
 
-        What people wait for comes first: escalations and cards they were asked on, then new questions, then the rest;
-        within each the oldest change. A card that shows a question which is answered by now does not wait for ``gap``.
+        What people wait for comes first: cards they were asked on, then new questions, which expire, then escalations,
+        then the rest; within each the oldest change. A card that shows a question which is answered by now does not
+        wait for ``gap``.
         """
         ...
 

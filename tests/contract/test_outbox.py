@@ -4,8 +4,10 @@ from datetime import timedelta
 
 import msgspec
 
+from midwatch.domain import events as ev
 from midwatch.domain.ids import IncidentId
-from midwatch.domain.incidents import Incident
+from midwatch.domain.incidents import Incident, State
+from midwatch.domain.reasons import Reason
 from midwatch.services.messaging import IncomingMessage
 from midwatch.services.ports import Arrival, CardRow
 from tests.contract.conftest import AnyStore
@@ -63,6 +65,17 @@ async def test_what_people_wait_for_comes_first(store: AnyStore) -> None:
     await store.cards.sent(CardRow(incident=C, channel="slack", ref="ts-3", seq=1, shown=asked.state), at=NOON)
     due = await store.cards.due("slack", now=NOON + after(5))
     assert [row.incident for row in due] == [C, B, A]
+
+
+async def test_a_question_that_expires_is_not_kept_waiting_by_escalations(store: AnyStore) -> None:
+    gone = ev.Escalated(reason=Reason.REJECTED_BY_HUMAN, detail="no")
+    for number, incident in enumerate((A, B)):
+        await an_incident(store, incident, number, report(), proposed(), gone)
+    await an_incident(store, C, 2, report(), proposed(), requested())
+    asked = CardRow(incident=B, channel="slack", ref="ts-2", seq=1, shown=State.AWAITING_APPROVAL)
+    await store.cards.sent(asked, at=NOON)
+    due = await store.cards.due("slack", now=NOON + after(5))
+    assert [row.incident for row in due] == [B, C, A], "what a person decided here, the question, the escalation"
 
 
 async def test_what_has_nothing_to_show_is_not_due_and_keeps_its_time(store: AnyStore) -> None:

@@ -57,7 +57,7 @@ class MemoryCards:
             answered = card.row.shown == State.AWAITING_APPROVAL != incident.state
             rested = card.sent_at is None or card.sent_at <= now - gap or answered
             if behind and news and rested and incident.updated_at is not None:
-                rank = urgency(incident.state, shown=bool(card.row.ref))
+                rank = urgency(incident.state, posted=bool(card.row.ref), shown=card.row.shown)
                 found.append((rank, incident.updated_at, incident.id, card.row))
         return tuple(row for *_, row in sorted(found, key=lambda item: item[:3])[:limit])
 

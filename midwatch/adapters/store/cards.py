@@ -130,11 +130,12 @@ class PostgresCards:
 
 
 def _rank(rows: Subquery) -> ColumnElement[int]:
-    """0 for what people wait for, 1 for new questions, 2 for the rest; see :func:`projection.urgency`."""
+    """See :func:`projection.urgency`."""
     r = rows.c
+    asked = or_(r.state.in_(WAITED_FOR), r.shown == State.AWAITING_APPROVAL)
     return case(
-        (r.state == State.ESCALATED, 0),
-        (and_(r.state.in_(WAITED_FOR), r.ref != ""), 0),
+        (and_(r.ref != "", asked), 0),
         (r.state == State.AWAITING_APPROVAL, 1),
-        else_=2,
+        (r.state == State.ESCALATED, 2),
+        else_=3,
     )

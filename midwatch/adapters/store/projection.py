@@ -25,11 +25,13 @@ WAITED_FOR = (State.AWAITING_APPROVAL, State.ACTING, State.VERIFYING)
 """States in which people look at the card they were asked on."""
 
 
-def urgency(state: State, *, shown: bool) -> int:
-    """What is sent first: 0 for escalations and cards that people were asked on, 1 for new questions, 2 else."""
-    if state is State.ESCALATED or (shown and state in WAITED_FOR):
+def urgency(state: State, *, posted: bool, shown: str) -> int:
+    """What is sent first: 0 for cards that people were asked on, 1 for new questions (they expire), 2 for escalations,
+    3 for the rest. ``posted``: the card stands in the channel, and shows the state ``shown``.
+    """
+    if posted and (state in WAITED_FOR or shown == State.AWAITING_APPROVAL):
         return 0
-    return 1 if state is State.AWAITING_APPROVAL else 2
+    return {State.AWAITING_APPROVAL: 1, State.ESCALATED: 2}.get(state, 3)
 
 
 class Written(msgspec.Struct, frozen=True):

@@ -193,7 +193,7 @@ async def test_what_people_wait_for_is_sent_first() -> None:
         desk.clock.advance(1)
     await desk.write(asked, samples.approval_closed())
     due = await desk.store.cards.due("chat", now=desk.clock.now())
-    assert due[-1].incident == asked, "approved, not acting yet: no haste"
+    assert due[0].incident == asked, "decided: its buttons are to go"
     assert (await desk.store.journal.read(asked)).state is State.PROPOSED
 
 
