@@ -166,8 +166,8 @@ class Notification:
             return _Step.SETTLED
         if self._under and not await self._stands(row.incident):
             return _Step.PASSED
-        waited_for = incident.state in (State.AWAITING_APPROVAL, State.ESCALATED)
-        urgent = waited_for or bool(row.ref and row.shown == State.AWAITING_APPROVAL)
+        # What a person decides with, or has just decided. Hundreds of escalations would use up what is kept for these.
+        urgent = incident.state is State.AWAITING_APPROVAL or bool(row.ref and row.shown == State.AWAITING_APPROVAL)
         wait = self._pace.wait("edit" if row.ref else "post", self._clock.now(), urgent=urgent)
         if wait > 0:
             await self._clock.sleep(min(wait, LOOK_S))
