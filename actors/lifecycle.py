@@ -72,13 +72,19 @@ class Resident(ABC):
                 with self._metrics.loop_seconds.time():
                     await turn()
                 self._error = ""
-                self._turns += 1
+                self.turned()
             except Transient as error:
                 self._trouble(error)
                 pause = min(error.retry_in, pause)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._woken.wait()
+
+    def turned(self) -> None:
+        """Count a turn. The first of a process is told: from then on, whatever ended the last one is made good."""
+        if not self._turns:
+            log.info("at work", extra={"pid": os.getpid()})
+        self._turns += 1
 
     def _trouble(self, error: Exception) -> None:
         self._error = f"{type(error).__name__}: {error}"

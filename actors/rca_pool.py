@@ -141,7 +141,7 @@ class RcaPool(Resident):
             health = await handle.health.remote()
             busy = health.get("busy", 0)
             self._busy[name] = busy if isinstance(busy, int) else 0
-            self._turns += 1
+            self.turned()
             await asyncio.sleep(_WATCH_S)
 
     async def _dismiss(self, name: str, resources: Resources) -> None:

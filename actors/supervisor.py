@@ -40,7 +40,7 @@ class Supervisor(Resident):
                     handle = await asyncio.to_thread(engage, name, post, self._settings)
                 health = await handle.health.remote()
                 self._states[name] = "ok" if health["ok"] else f"in trouble: {health['error'] or 'starting'}"
-                self._turns += 1
+                self.turned()
             except ActorDiedError:
                 log.warning("actor gone, made anew", extra={"actor_": name})
                 self._states[name], handle = "made anew", None

@@ -1,5 +1,7 @@
 """Watcher: watches one cluster's API server and reports what breaks and what recovers."""
 
+import asyncio
+
 from actors.clients import ActorBells
 from actors.lifecycle import Resident
 from midwatch.bootstrap import Resources
@@ -40,7 +42,13 @@ class Watcher(Resident):
     async def run(self, resources: Resources) -> None:
         async with open_watch(resources, self._cluster, ActorBells(self._settings.active_channels)) as watching:
             self._watching, self._counted = watching, (0, 0)
+            listed = asyncio.create_task(self._listed(watching))
             try:
                 await watching.run()
             finally:
+                listed.cancel()
                 self._watching = None
+
+    async def _listed(self, watching: Watching) -> None:
+        await watching.listed.wait()
+        self.turned()

@@ -45,7 +45,9 @@ _Parts: TypeAlias = tuple[Routed, Routed, Freeing, Shadowing]
 async def _open_tools(settings: Settings) -> AsyncIterator[dict[str, KubernetesTools]]:
     """A full server for each cluster: the first is started at once, in the background, others at their first call."""
     connections = {
-        name: McpConnection(f"kubernetes-full:{name}", partial(_full_server, settings, name))
+        name: McpConnection(
+            f"kubernetes-full:{name}", partial(_full_server, settings, name), ping_every_s=settings.sweep_s
+        )
         for name in settings.clusters
     }
     connections[settings.clusters[0]].start()

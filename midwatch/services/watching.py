@@ -71,7 +71,8 @@ class Watching:
         self._unsent: list[Signal] = []
         self._stir = asyncio.Event()
         self._started = clock.now()
-        self._ready = False
+        self.listed = asyncio.Event()
+        """Set once the cluster is listed, or patience with what cannot be listed has run out."""
         self._changes = self._looks = 0
         self._last_change: datetime | None = None
         self._errors: OrderedDict[str, None] = OrderedDict()
@@ -150,17 +151,16 @@ class Watching:
         sweep_at = self._started
         while True:
             now = self._clock.now()
-            if not self._ready:
-                self._ready = self._settled() or now - self._started > PATIENCE
-                if self._ready:
-                    sweep_at = now
-            if self._ready:
+            if not self.listed.is_set() and (self._settled() or now - self._started > PATIENCE):
+                self.listed.set()
+                sweep_at = now
+            if self.listed.is_set():
                 if now >= sweep_at:
                     self._sweep(now)
                     sweep_at = now + self._resync
                 await self._look_around()
             until = min(sweep_at, self._rechecks[0][0]) if self._rechecks else sweep_at
-            await self._rest(until if self._ready else now + LISTING_LOOK)
+            await self._rest(until if self.listed.is_set() else now + LISTING_LOOK)
 
     def _settled(self) -> bool:
         return all(state is not KindState.LISTING for state, _ in self._states.values())
@@ -321,7 +321,8 @@ class Watching:
         oldest = next(iter(self._dirty.values()), now)
         return WatchHealth(
             cluster=self._cluster,
-            ready=self._ready and not any(kind.state in (KindState.LOST, KindState.LISTING) for kind in kinds.values()),
+            ready=self.listed.is_set()
+            and not any(kind.state in (KindState.LOST, KindState.LISTING) for kind in kinds.values()),
             kinds=kinds,
             objects=self.view.count(),
             active=len(self._active),

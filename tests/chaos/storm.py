@@ -31,11 +31,9 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a script, too
 
 from midwatch.adapters.embedded.valkey import EmbeddedValkey
-from midwatch.commands.up import ray_environment
-from midwatch.settings import Settings
 from tests.chaos.judges import contradictions, journal_faults, twice
-from tests.chaos.returning import KINDS, Returning
-from tests.fixtures.gate import ask
+from tests.chaos.returning import KINDS, back, starts
+from tests.fixtures.gate import Reader
 from tests.fixtures.houses import RunningHouse, house_folder, runtime_dir
 
 VICTIMS = (*KINDS, "ServeReplica", "ProxyActor", "tools", "store", "redis")
@@ -106,13 +104,10 @@ class Storm:
         self._choices: dict[str, str] = {}
         self.resumed: list[tuple[float, str]] = []
         self._valkey = EmbeddedValkey(house.state, runtime_dir(house.state))
-        settings = Settings.model_construct(state_dir=house.state, ray_address="")
-        environment = {**house.environment, **ray_environment(settings)}
-        self._returning = Returning(environment, house)
+        self._reader = Reader(house.dsn)
 
     async def run(self) -> None:
         """Until all incidents ended and all kills were dealt."""
-        await self._returning.start()
         try:
             async with asyncio.TaskGroup() as group:
                 people = group.create_task(self._people())
@@ -122,7 +117,7 @@ class Storm:
                 people.cancel()
                 weather.cancel()
         finally:
-            await self._returning.stop()
+            self._reader.close()
         await self._judge()
 
     @property
@@ -168,7 +163,7 @@ class Storm:
         told: list[dict[str, Any]] = []
         for row in (await self._owned(target.split("/")[1]))[:1]:
             for query in (_LAST, _TO_DO, _FIRING):
-                told += await ask(self._house.dsn, query, row["id"])
+                told += await self._reader.ask(query, row["id"])
         return told
 
     def _fresh_pods(self, target: str) -> None:
@@ -180,7 +175,7 @@ class Storm:
 
     async def _owned(self, name: str) -> list[dict[str, Any]]:
         query = "SELECT id, state, seq FROM incidents WHERE owner::json->>'name' = $1 ORDER BY updated_at DESC"
-        return await ask(self._house.dsn, query, name)
+        return await self._reader.ask(query, name)
 
     async def _entries(self, name: str) -> int:
         return sum(row["seq"] for row in await self._owned(name))
@@ -218,7 +213,7 @@ class Storm:
         answering: dict[str, asyncio.Task[None]] = {}
         while True:
             with suppress(OSError):
-                for row in await ask(self._house.dsn, "SELECT id FROM approvals WHERE state = 'open'"):
+                for row in await self._reader.ask("SELECT id FROM approvals WHERE state = 'open'"):
                     if row["id"] not in answering or answering[row["id"]].done():
                         answering[row["id"]] = asyncio.create_task(self._answer(row["id"]))
             await asyncio.sleep(0.3)
@@ -278,7 +273,7 @@ class Storm:
         match victim:
             case "store":
                 await asyncio.to_thread(house.kill_store)
-                return await _timed(lambda: ask(house.dsn, "SELECT 1"))
+                return await _timed(lambda: self._reader.ask("SELECT 1"))
             case "redis":
                 pid = self._valkey.pid
                 assert pid is not None, "Valkey does not run"
@@ -293,8 +288,20 @@ class Storm:
                 await asyncio.to_thread(house.kill_actor, victim)
                 return await _timed(lambda: self._until(self._served, 60, "HTTP was not back"))
             case _:
-                pid = await asyncio.to_thread(house.kill_actor, victim)
-                return await self._returning.after(victim, pid)
+                pid = await self._actor(victim)
+                psutil.Process(pid).kill()
+                return await back(house.state / "logs", victim, pid, datetime.now(UTC))
+
+    async def _actor(self, kind: str) -> int:
+        """The process of an actor; of workers the first one's, which is never dismissed."""
+        logs = self._house.state / "logs"
+        for _ in range(100):
+            alive = {process.pid for process in await asyncio.to_thread(self._house.processes, f"ray::{kind}")}
+            for _, pid in starts(logs, kind):
+                if pid in alive:
+                    return pid
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"no process of {kind}")
 
     async def _valkey_is_back(self) -> bool:
         return self._valkey.alive()

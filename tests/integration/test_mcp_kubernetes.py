@@ -1,5 +1,6 @@
 """Our Kubernetes MCP server as a child process on standard input and output, against a sandbox cluster."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -36,9 +37,11 @@ async def remedy(tmp_path: Path) -> AsyncIterator[Remedy]:
 
 
 @asynccontextmanager
-async def server(remedy: Remedy, *, read_only: bool, context: str = "") -> AsyncIterator[McpConnection]:
+async def server(
+    remedy: Remedy, *, read_only: bool, context: str = "", ping_every_s: float | None = None
+) -> AsyncIterator[McpConnection]:
     parameters = server_parameters(remedy.sandbox.kubeconfig, context, read_only=read_only)
-    async with McpConnection("kubernetes", lambda: parameters) as connection:
+    async with McpConnection("kubernetes", lambda: parameters, ping_every_s=ping_every_s) as connection:
         yield connection
 
 
@@ -123,17 +126,31 @@ async def test_a_missing_right_is_named(remedy: Remedy) -> None:
 async def test_a_killed_server_comes_back(remedy: Remedy) -> None:
     async with server(remedy, read_only=True) as connection:
         await connection.call("list_objects", {"kind": "Node"})
-        (child,) = [
-            process
-            for process in psutil.Process().children(recursive=True)
-            if "midwatch.adapters.mcp.kubernetes_server" in process.cmdline()
-        ]
-        child.kill()
+        _child().kill()
         with pytest.raises(Transient):
             await connection.call("list_objects", {"kind": "Node"})
         answer = await connection.call("list_objects", {"kind": "Node"})
         assert answer.ok
         assert connection.connects == 2
+
+
+async def test_a_server_killed_while_nobody_calls_is_back_before_the_next_call(remedy: Remedy) -> None:
+    async with server(remedy, read_only=True, ping_every_s=0.05) as connection:
+        await connection.call("list_objects", {"kind": "Node"})
+        _child().kill()
+        async with asyncio.timeout(20):
+            while connection.connects < 2:
+                await asyncio.sleep(0.02)
+        assert (await connection.call("list_objects", {"kind": "Node"})).ok
+
+
+def _child() -> psutil.Process:
+    (child,) = [
+        process
+        for process in psutil.Process().children(recursive=True)
+        if "midwatch.adapters.mcp.kubernetes_server" in process.cmdline()
+    ]
+    return child
 
 
 async def test_a_server_that_does_not_start_says_why() -> None:

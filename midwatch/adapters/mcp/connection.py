@@ -43,7 +43,7 @@ class McpConnection:
     """Connects on :meth:`start` and again after every loss, with growing pauses.
 
     ``target`` makes a fresh transport at each try: ``StdioServerParameters``, an address, or a server object (tests).
-    Times are in seconds.
+    ``ping_every_s`` finds a server that ended while nobody called it. Times are in seconds.
     """
 
     def __init__(
@@ -54,9 +54,11 @@ class McpConnection:
         call_timeout_s: float = 30.0,
         connect_timeout_s: float = 20.0,
         max_pause_s: float = 30.0,
+        ping_every_s: float | None = None,
     ) -> None:
         self.name, self._target = name, target
         self._call_timeout, self._connect_timeout, self._max_pause = call_timeout_s, connect_timeout_s, max_pause_s
+        self._ping_every = ping_every_s
         self._live: _Live | None = None
         self._changed = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
@@ -171,7 +173,7 @@ class McpConnection:
                     async with self._changed:
                         self._live = live
                         self._changed.notify_all()
-                    await asyncio.shield(live.dead)
+                    await self._until_dead(live)
                     self.last_error = "the connection was closed"
             except asyncio.CancelledError:
                 task = asyncio.current_task()
@@ -188,6 +190,17 @@ class McpConnection:
                     live.kill()
             await asyncio.sleep(pause * (0.8 + 0.4 * self._jitter.random()))
             pause = min(pause * 2, self._max_pause)
+
+    async def _until_dead(self, live: _Live) -> None:
+        """A server that ended is else found by the next call alone, and costs that call its answer."""
+        while not live.dead.done():
+            await asyncio.wait({live.dead}, timeout=self._ping_every)
+            if not live.dead.done():
+                try:
+                    await live.client.send_ping()
+                except MCPError as error:
+                    if error.code == _CLOSED:
+                        live.kill()
 
 
 async def _all_tools(client: Client) -> dict[str, Tool]:
