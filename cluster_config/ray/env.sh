@@ -22,6 +22,9 @@ export RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S=10
 # Control actors are not background work, and a stop does not wait half a minute for actors that live for ever.
 export RAY_worker_niceness=0 RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=2 RAY_ENABLE_UV_RUN_RUNTIME_ENV=0
 
+# A process that is kept ready for an actor that dies imports what all of them need.
+export RAY_preload_python_modules=actors.warming
+
 RAY="${RAY:-ray}"
 GCS_PORT="${GCS_PORT:-6379}"
 TEMP_DIR="${TEMP_DIR:-/tmp/ray}"

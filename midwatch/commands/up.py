@@ -31,6 +31,7 @@ def ray_environment(settings: Settings) -> dict[str, str]:
         "RAY_AUTH_TOKEN_PATH": str(settings.ray_token_file),
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
         "RAY_worker_niceness": "0",
+        "RAY_preload_python_modules": "actors.warming",
         "RAY_memory_monitor_refresh_ms": "0",  # it kills small control actors on a full laptop
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "2",
         # A dead proxy fails its checks at once, and is replaced after three. Those of a live one may take their time:

@@ -9,6 +9,7 @@ import ray
 from actors.clients import ActorBells
 from actors.lifecycle import Resident
 from actors.rca_pool import RcaPool
+from actors.spares import Spares
 from midwatch.bootstrap import Resources
 from midwatch.domain import events as ev
 from midwatch.domain.diagnosis import Diagnosis
@@ -96,6 +97,20 @@ class GatedPool(RcaPool):
     """The pool itself, with workers that are quickly there and stay busy as long as a test wants."""
 
     worker = Gated
+
+
+class Keeper:
+    """Keeps one process ready as the supervisor does: beside it, below the same raylet."""
+
+    async def keep(self) -> None:
+        await Spares(1, lambda: True).keep()
+
+
+class Edge:
+    """By its name alone Serve's replica: the sign that the house has been started."""
+
+    async def there(self) -> None:
+        """Answers."""
 
 
 class Thrower:
