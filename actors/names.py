@@ -9,6 +9,7 @@ RCA_POOL = "rca-pool"
 PLAYBOOK_EXECUTOR = "playbook-executor"
 APPROVAL_BROKER = "approval-broker"
 TICKET_DESK = "ticket-desk"
+_RCA_WORKER = "rca-worker-"
 
 
 def watcher(cluster: str) -> str:
@@ -23,12 +24,12 @@ def channel_gateway(channel: str) -> str:
 
 def rca_worker(number: int) -> str:
     """One worker of the pool, counted from 1."""
-    return f"rca-worker-{number}"
+    return f"{_RCA_WORKER}{number}"
 
 
 def is_rca_worker(name: str) -> bool:
     """Whether an actor of this name is one of the pool's workers."""
-    return name.startswith("rca-worker-")
+    return name.startswith(_RCA_WORKER)
 
 
 def house(settings: Settings) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from midwatch.channel_settings import ChannelSettings
 from midwatch.domain.errors import Invalid
 from midwatch.domain.refs import Severity
 from midwatch.model_settings import ModelSettings
-from midwatch.setting_names import PREFIX, with_prefix
+from midwatch.setting_names import PREFIX, also_plain, with_prefix
 
 _LISTS = ("watch_namespaces", "channels", "webhook_urls", "contexts", "cluster_aliases")
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,9 +67,7 @@ class Settings(ModelSettings, ChannelSettings, BaseSettings):
     port: int = Field(8420, ge=1, le=65535)
     ray_address: str = ""
     """Join this Ray cluster (``host:port``); empty: start one on loopback for this machine."""
-    ray_auth_token_path: Path | None = Field(
-        None, validation_alias=with_prefix("RAY_AUTH_TOKEN_PATH", "RAY_AUTH_TOKEN_PATH")
-    )
+    ray_auth_token_path: Path | None = Field(None, validation_alias=also_plain("RAY_AUTH_TOKEN_PATH"))
     """File with the token of the Ray cluster that is joined; unset: one of our own in the state directory."""
     dashboard_port: int = Field(8265, ge=1, le=65535)
     replicas: int = Field(1, ge=1, le=64)
@@ -105,7 +103,7 @@ class Settings(ModelSettings, ChannelSettings, BaseSettings):
     """Hosts besides GitHub whose runbooks may be fetched where an alert names them: https, public addresses only."""
     runbook_repos: Annotated[tuple[str, ...], NoDecode] = ()
     """``owner/repo`` or ``owner/*`` that runbooks may come from; empty: any repository that can be read."""
-    github_token: SecretStr | None = Field(None, validation_alias=with_prefix("GITHUB_TOKEN", "GITHUB_TOKEN"))
+    github_token: SecretStr | None = Field(None, validation_alias=also_plain("GITHUB_TOKEN"))
     """Opens private repositories with runbooks; reading contents is the only right it needs."""
     github_url: str = "https://github.com"
     """Another one is a GitHub Enterprise Server; it may have a private address."""
@@ -154,9 +152,7 @@ class Settings(ModelSettings, ChannelSettings, BaseSettings):
     approval_timeout_s: float = Field(
         300.0, gt=0, validation_alias=with_prefix("APPROVAL_TIMEOUT_S", "APPROVAL_TIMEOUT_SECONDS")
     )
-    rate_limit_per_minute: int = Field(
-        60, ge=1, validation_alias=with_prefix("RATE_LIMIT_PER_MINUTE", "RATE_LIMIT_PER_MINUTE")
-    )
+    rate_limit_per_minute: int = Field(60, ge=1, validation_alias=also_plain("RATE_LIMIT_PER_MINUTE"))
     chat_session_s: float = Field(300.0, gt=0)
     """How long a chat is remembered as one after its last message; then the next message begins anew."""
     chat_window_tokens: int = Field(6000, ge=100)
@@ -167,7 +163,7 @@ class Settings(ModelSettings, ChannelSettings, BaseSettings):
     """Servers of ``.mcp-config.json``, separated by commas, whose tools answer ``scan ports of HOST`` in the chat."""
     chat_grace_s: float = Field(30.0, ge=0)
     """Added to it, for who is writing just then."""
-    log_level: str = Field("INFO", validation_alias=with_prefix("LOG_LEVEL", "LOG_LEVEL"))
+    log_level: str = Field("INFO", validation_alias=also_plain("LOG_LEVEL"))
     sweep_s: float = Field(2.0, gt=0)
     """How often every actor looks for what a lost wake-up left behind."""
     claim_ttl_s: float = Field(6.0, gt=0)

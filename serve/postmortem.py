@@ -44,7 +44,7 @@ async def whole_draft(edge: Edge, incident_id: IncidentId, base: str) -> str:
     entries: list[ev.Entry] = []
     while page := await edge.journal.entries(incident.id, after=len(entries), limit=_PAGE):
         entries += page
-    return draft(incident, entries, base=base, now=edge.clock.now())
+    return draft(incident, entries, base=base.rstrip("/"), now=edge.clock.now())
 
 
 def draft(incident: Incident, entries: Sequence[ev.Entry], *, base: str, now: datetime) -> str:

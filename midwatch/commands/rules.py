@@ -19,9 +19,9 @@ from midwatch.commands.client import Output, open_api, show_raw
 from midwatch.domain.backtest import Backtest, Ruling
 from midwatch.domain.backtest import backtest as compare
 from midwatch.domain.errors import Invalid
-from midwatch.domain.grouping import home_key
+from midwatch.domain.grouping import group_of
 from midwatch.domain.logs import check_examples
-from midwatch.domain.rules import RuleSet, group_key, severity_under
+from midwatch.domain.rules import RuleSet, severity_under
 from midwatch.domain.signals import Signal
 from midwatch.domain.silences import hush
 from midwatch.settings import load_settings
@@ -189,7 +189,7 @@ def _explained(signal: Signal, rules: RuleSet) -> _Explained:
         rule=taken.id if taken else None,
         opens=taken is not None and not taken.drop,
         severity=str(severity_under(taken, signal) if taken else signal.severity),
-        group=(group_key(taken, signal) or home_key(signal)) if taken else "",
+        group=group_of(signal, taken) if taken else "",
         silenced_by=silence.id if silence else "",
         rules=tuple(_Told(rule.id, rule is taken, why, rule.where) for rule, why in rules.explain(signal)),
     )

@@ -6,10 +6,10 @@ from datetime import datetime
 
 import msgspec
 
-from midwatch.domain.grouping import home_key
+from midwatch.domain.grouping import group_of
 from midwatch.domain.ids import IncidentKey
 from midwatch.domain.refs import Severity
-from midwatch.domain.rules import RuleSet, group_key, severity_under
+from midwatch.domain.rules import Rule, RuleSet, severity_under
 from midwatch.domain.signals import Signal, SignalStatus, Tier
 from midwatch.domain.silences import hush
 
@@ -48,7 +48,10 @@ class Backtest(msgspec.Struct, frozen=True, kw_only=True):
 
 def ruling(rules: RuleSet, signal: Signal) -> Ruling:
     """What a set says of a signal at the moment when it came."""
-    rule = rules.match(signal).rule
+    return _under(rules.match(signal).rule, rules, signal)
+
+
+def _under(rule: Rule | None, rules: RuleSet, signal: Signal) -> Ruling:
     if rule is None:
         return Ruling(severity=signal.severity)
     silence = hush(signal, rules.windows, signal.received_at)
@@ -74,11 +77,13 @@ def backtest(before: RuleSet, after: RuleSet, signals: Iterable[Signal]) -> Back
     for signal in signals:
         if signal.status is not SignalStatus.FIRING:
             continue
-        old, new = ruling(before, signal), ruling(after, signal)
-        for rules, told, keys in ((before, old, groups[0]), (after, new, groups[1])):
+        told: list[Ruling] = []
+        for rules, keys in zip((before, after), groups, strict=True):
             rule = rules.match(signal).rule
-            if told.opens and rule is not None:
-                keys.add(group_key(rule, signal) or home_key(signal))
+            told.append(_under(rule, rules, signal))
+            if told[-1].opens and rule is not None:
+                keys.add(group_of(signal, rule))
+        old, new = told
         if old == new:
             same += 1
             continue

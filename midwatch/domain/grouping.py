@@ -30,6 +30,7 @@ from midwatch.domain.ids import IncidentId, IncidentKey
 from midwatch.domain.incidents import Incident, Member
 from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef
+from midwatch.domain.rules import Rule, group_key
 from midwatch.domain.signals import Signal
 
 SLACK = timedelta(minutes=5)
@@ -49,6 +50,11 @@ def home_key(signal: Signal) -> IncidentKey:
     if signal.owner.kind == "ResourceQuota":
         return cause_key(signal.cluster, signal.owner)
     return signal.incident_key
+
+
+def group_of(signal: Signal, rule: Rule) -> IncidentKey:
+    """What a signal is grouped by under its rule, where nothing explains it."""
+    return group_key(rule, signal) or home_key(signal)
 
 
 def depth_of_signal(signal: Signal) -> Depth:

@@ -10,7 +10,7 @@ import msgspec
 from midwatch.domain import events as ev
 from midwatch.domain.approvals import ApprovalOutcome
 from midwatch.domain.errors import ClaimLost, Conflict
-from midwatch.domain.grouping import named_objects
+from midwatch.domain.grouping import group_of, named_objects
 from midwatch.domain.ids import IncidentKey
 from midwatch.domain.incidents import REQUEST, Incident, State, Work
 from midwatch.domain.reasons import Reason
@@ -19,7 +19,7 @@ from midwatch.domain.rules import RuleSet, ripe_at
 from midwatch.domain.signals import Signal, SignalStatus
 from midwatch.domain.silences import Silence, Window, hush
 from midwatch.services.heartbeats import HeartbeatBook, note_heartbeats
-from midwatch.services.placing import Entry, Outcome, Placing, key_of
+from midwatch.services.placing import Entry, Outcome, Placing
 from midwatch.services.ports import Deferral, Inbox, Journal, PendingSignal, Receipt, SilenceBook, WorkQueue
 from midwatch.services.runtime import Clock, Ids, Wake
 
@@ -155,10 +155,10 @@ class Ingestion:
             same = [(signal, rule) for signal in heard if (found := rules.match(signal).rule) and found.id == rule.id]
             groups: dict[IncidentKey, list[Entry]] = {}
             for entry in await self._all_surrounded(same):
-                groups.setdefault(key_of(entry), []).append(entry)
+                groups.setdefault(group_of(*entry), []).append(entry)
             over = await self._inbox.resolved_among({signal.episode for signal, _ in same})
             for entry in [entry for entry in entries if entry[1].id == rule.id]:
-                group = groups.get(key_of(entry), [])
+                group = groups.get(group_of(*entry), [])
                 if self._placing.would_join(entry):
                     taken[entry[0].id] = entry
                 elif len({signal.episode for signal, _ in group}) >= rule.threshold:

@@ -13,7 +13,6 @@ from midwatch.domain.grouping import (
     Place,
     adoptees,
     depth_of_signal,
-    home_key,
     may_be_adopted,
     may_reopen,
     place,
@@ -210,12 +209,6 @@ class Placing:
                 incident = await self._read(incident_id)
                 continue
             return
-
-
-def key_of(entry: Entry) -> IncidentKey:
-    """What a signal is grouped by under its rule, where nothing explains it."""
-    signal, rule = entry
-    return group_key(rule, signal) or home_key(signal)
 
 
 def _by_target(entries: Iterable[Entry], board: Board) -> list[tuple[Place, list[tuple[Place, Entry]]]]:

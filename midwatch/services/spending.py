@@ -90,35 +90,23 @@ class DayMeter:
 
     async def reply(self, reply: ModelReply) -> None:
         """Count an answer that came from a provider."""
-        used = reply.usage
-        await self.add(
-            SpendRow(
-                day=self._today(),
-                provider=reply.provider,
-                model=reply.model,
-                calls=1,
-                input=used.input,
-                output=used.output,
-                cache_read=used.cache_read,
-                cache_write=used.cache_write,
-                usd=reply.cost_usd,
-            )
-        )
+        await self.add(self._call(reply.provider, reply.model, reply.usage, reply.cost_usd))
 
     def lost(self, provider: str, model: str, usage: Usage, usd: float) -> None:
         """Count what brought no answer; written with the next addition."""
-        self._keep(
-            SpendRow(
-                day=self._today(),
-                provider=provider,
-                model=model,
-                calls=1,
-                input=usage.input,
-                output=usage.output,
-                cache_read=usage.cache_read,
-                cache_write=usage.cache_write,
-                usd=usd,
-            )
+        self._keep(self._call(provider, model, usage, usd))
+
+    def _call(self, provider: str, model: str, usage: Usage, usd: float) -> SpendRow:
+        return SpendRow(
+            day=self._today(),
+            provider=provider,
+            model=model,
+            calls=1,
+            input=usage.input,
+            output=usage.output,
+            cache_read=usage.cache_read,
+            cache_write=usage.cache_write,
+            usd=usd,
         )
 
     def work(self, tool_calls: int = 0, wall_s: float = 0.0) -> None:

@@ -161,7 +161,7 @@ async def incident_page(edge: TheEdge, caller: Visitor, pages: ThePages, inciden
 @router.get("/incidents/{incident_id}/postmortem.md", dependencies=[Depends(within_rate)])
 async def postmortem(request: Request, edge: TheEdge, _: Visitor, incident_id: str) -> Response:
     """The draft of a post-mortem, to be kept as a file."""
-    text = await whole_draft(edge, IncidentId(incident_id), str(request.base_url).rstrip("/"))
+    text = await whole_draft(edge, IncidentId(incident_id), str(request.base_url))
     name = f"postmortem-{quote(incident_id, safe='')}.md"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(text, media_type="text/markdown; charset=utf-8", headers=headers)

@@ -67,7 +67,7 @@ async def timeline(
 @router.get("/incidents/{incident_id}/postmortem")
 async def postmortem(request: Request, edge: TheEdge, incident_id: str) -> Response:
     """The draft of a post-mortem, as Markdown: times, cause, what was done, the story with a link for each entry."""
-    text = await whole_draft(edge, IncidentId(incident_id), str(request.base_url).rstrip("/"))
+    text = await whole_draft(edge, IncidentId(incident_id), str(request.base_url))
     return Response(text, media_type="text/markdown; charset=utf-8")
 
 

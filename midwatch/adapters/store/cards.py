@@ -5,8 +5,22 @@ long the history is; incidents without a card in a channel are looked for among 
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Subquery, Text, and_, case, exists, literal, null, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Subquery,
+    Text,
+    and_,
+    case,
+    exists,
+    literal,
+    null,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from midwatch.adapters.store import tables as t
@@ -53,20 +67,7 @@ class PostgresCards:
         query = select(both).order_by(_rank(both), both.c.updated_at, both.c.id).limit(limit)
         async with self._database.begin() as connection:
             rows = (await connection.execute(query)).all()
-        return tuple(
-            CardRow(
-                incident=IncidentId(row.id),
-                channel=channel,
-                ref=row.ref,
-                seq=row.seq,
-                digest=row.digest,
-                attempts=row.attempts,
-                posting_at=row.posting_at,
-                shown=row.shown,
-                held_until=row.held_until,
-            )
-            for row in rows
-        )
+        return tuple(_card(row.id, channel, row) for row in rows)
 
     async def posting(self, card: CardRow, *, at: datetime) -> None:
         await self._write(card, {"posting_at": at})
@@ -102,20 +103,7 @@ class PostgresCards:
         )
         async with self._database.begin() as connection:
             row = (await connection.execute(query.where(where).limit(1))).first()
-        if row is None:
-            return None
-        incident, channel, ref, seq, digest, attempts, posting_at, shown, held_until = row
-        return CardRow(
-            incident=IncidentId(incident),
-            channel=channel,
-            ref=ref,
-            seq=seq,
-            digest=digest,
-            attempts=attempts,
-            posting_at=posting_at,
-            shown=shown,
-            held_until=held_until,
-        )
+        return None if row is None else _card(row.incident_id, row.channel, row)
 
     async def _write(self, card: CardRow, values: dict[str, object]) -> None:
         place = {"incident_id": card.incident, "channel": card.channel}
@@ -138,4 +126,18 @@ def _rank(rows: Subquery) -> ColumnElement[int]:
         (r.state == State.AWAITING_APPROVAL, 1),
         (r.state == State.ESCALATED, 2),
         else_=3,
+    )
+
+
+def _card(incident: str, channel: str, row: Any) -> CardRow:
+    return CardRow(
+        incident=IncidentId(incident),
+        channel=channel,
+        ref=row.ref,
+        seq=row.seq,
+        digest=row.digest,
+        attempts=row.attempts,
+        posting_at=row.posting_at,
+        shown=row.shown,
+        held_until=row.held_until,
     )
