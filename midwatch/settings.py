@@ -22,7 +22,8 @@ from midwatch.domain.refs import Severity
 from midwatch.model_settings import ModelSettings
 from midwatch.setting_names import PREFIX, also_plain, with_prefix
 
-_LISTS = ("watch_namespaces", "channels", "webhook_urls", "contexts", "cluster_aliases")
+_LISTS = ("watch_namespaces", "channels", "webhook_urls", "contexts", "cluster_aliases", "cors_origins")
+Origin = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")]
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -153,6 +154,8 @@ class Settings(ModelSettings, ChannelSettings, BaseSettings):
         300.0, gt=0, validation_alias=with_prefix("APPROVAL_TIMEOUT_S", "APPROVAL_TIMEOUT_SECONDS")
     )
     rate_limit_per_minute: int = Field(60, ge=1, validation_alias=also_plain("RATE_LIMIT_PER_MINUTE"))
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
+    """Origins (``https://portal.example``) whose pages may call the API with a bearer token; none unless named."""
     chat_session_s: float = Field(300.0, gt=0)
     """How long a chat is remembered as one after its last message; then the next message begins anew."""
     chat_window_tokens: int = Field(6000, ge=100)

@@ -1,9 +1,10 @@
 """The FastAPI app, free of Ray: the same under Ray Serve, under plain uvicorn and in tests."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.staticfiles import StaticFiles
 
 from serve.boards import Boards
@@ -32,8 +33,10 @@ from serve.routes import (
 from serve.security import SecurityHeaders
 
 
-def build_api(open_edge: OpenEdge) -> FastAPI:
-    """The app; its lifespan opens the edge and closes it."""
+def build_api(open_edge: OpenEdge, origins: Sequence[str] = ()) -> FastAPI:
+    """The app; its lifespan opens the edge and closes it. Pages of ``origins`` may call it, with a token alone: no
+    cookie is taken from there.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -47,6 +50,14 @@ def build_api(open_edge: OpenEdge) -> FastAPI:
     # Interactive docs load scripts from elsewhere, which the content policy forbids; docs/api.md says it in words.
     app = FastAPI(title="Midwatch", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(SecurityHeaders)
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
+            allow_headers=("Authorization", "Content-Type"),
+            expose_headers=("Retry-After",),
+        )
     install_problems(app)
     app.add_exception_handler(console.LoginNeeded, console.to_login)
     for routes in (

@@ -23,7 +23,8 @@ class Replica:
 
 def create_api() -> FastAPI:
     """The app with the settings of this process's environment, for ``uvicorn --factory serve.app:create_api``."""
-    return build_api(partial(open_edge, load_settings()))
+    settings = load_settings()
+    return build_api(partial(open_edge, settings), settings.cors_origins)
 
 
 def build(args: Mapping[str, object]) -> ray_serve.Application:
@@ -37,7 +38,7 @@ def build(args: Mapping[str, object]) -> ray_serve.Application:
         engage(names.SUPERVISOR, SUPERVISOR, settings)
 
     def edge_api() -> FastAPI:  # a plain function without arguments: Ray takes anything else for an ASGI app
-        return build_api(partial(open_edge, settings))
+        return build_api(partial(open_edge, settings), settings.cors_origins)
 
     deployment = ray_serve.deployment(
         name="edge",
