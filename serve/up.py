@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import ray
@@ -77,11 +78,10 @@ def _run(settings: Settings, stack: ExitStack, began: float) -> None:
     _refuse_taken_port(settings)
     stack.callback(_leave_nothing, ledger)  # first in, hence last: after all else was asked to end
     token, fresh = token_in(settings.token_file)
-    dashboard = _free_port(settings.dashboard_port)
     with step("stores, sandbox and Ray", began), ThreadPoolExecutor(1) as pool:
         opening = pool.submit(open_house, settings)
         try:
-            _start_ray(settings, dashboard, stack)
+            dashboard = _start_ray(settings, stack)
         finally:
             house = opening.result()
             stack.callback(house.close)
@@ -138,9 +138,10 @@ def _refuse_taken_port(settings: Settings) -> None:
             ) from error
 
 
-def _start_ray(settings: Settings, dashboard: int, stack: ExitStack) -> None:
+def _start_ray(settings: Settings, stack: ExitStack) -> str:
+    """Start Ray, or join the cluster there is; where its dashboard is, ``host:port``, empty where there is none."""
     if settings.ray_address:
-        ray.init(
+        context: Any = ray.init(
             address=settings.ray_address, namespace=names.NAMESPACE, log_to_driver=False, logging_level=logging.ERROR
         )
     else:
@@ -149,22 +150,23 @@ def _start_ray(settings: Settings, dashboard: int, stack: ExitStack) -> None:
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True, exist_ok=True)
         try:
-            _init_local(settings, dashboard, home)
+            context = _init_local(settings, home)
         except Exception as error:
             if RayLate.is_meant_by(error):
                 raise RayLate from error
             raise
     stack.push(_stop_ray)
+    return context.dashboard_url or ""
 
 
-def _init_local(settings: Settings, dashboard: int, home: Path) -> None:
-    ray.init(
+def _init_local(settings: Settings, home: Path) -> Any:
+    return ray.init(
         address="local",
         num_cpus=max(2, psutil.cpu_count() or 2),
         resources={"head": 1, "rca": max(4, settings.rca_workers)},
         include_dashboard=True,
         dashboard_host="127.0.0.1",
-        dashboard_port=dashboard,
+        dashboard_port=_free_port(settings.dashboard_port),
         object_store_memory=80_000_000,
         log_to_driver=False,
         logging_level=logging.ERROR,
@@ -210,7 +212,7 @@ def _start_edge(settings: Settings) -> None:
         ) from error
 
 
-async def _stay(house: House, ledger: Ledger, dashboard: int, token: str, fresh: bool) -> str:
+async def _stay(house: House, ledger: Ledger, dashboard: str, token: str, fresh: bool) -> str:
     """Keep what this process owns until asked to end (``""``), or until Ray's head dies: which process of it did."""
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -248,12 +250,14 @@ async def _write_ledger(house: House, ledger: Ledger) -> None:
         await asyncio.sleep(_LEDGER_S)
 
 
-def _announce(settings: Settings, dashboard: int, token: str, fresh: bool) -> None:
+def _announce(settings: Settings, dashboard: str, token: str, fresh: bool) -> None:
     """Say where to look."""
     out.print()
     out.print(f"  Console    {settings.url}")
     out.print(f"  Token      {token}" if fresh else f"  Token      in {settings.token_file}")
-    out.print(f"  Actors     http://127.0.0.1:{dashboard} (Ray's dashboard)")
+    if dashboard:
+        where = "Ray's dashboard, as its head sees it" if settings.ray_address else "Ray's dashboard"
+        out.print(f"  Actors     http://{dashboard} ({where})")
     if settings.watches_sandbox:
         out.print(f"  Sandbox    kubectl --kubeconfig {settings.sandbox_kubeconfig} get pods -A")
         out.print(f"\n  Something breaks in about {settings.sandbox_after_s:.0f} s. Watch it in the console, or:")
