@@ -105,6 +105,9 @@ class Keeper:
     async def keep(self) -> None:
         await Spares(1, lambda: True).keep()
 
+    async def there(self) -> None:
+        """Answers."""
+
 
 class Edge:
     """By its name alone Serve's replica: the sign that the house has been started."""

@@ -22,9 +22,10 @@ pytestmark = [pytest.mark.usefixtures("empty_ray"), pytest.mark.timeout(180)]
 
 async def test_a_killed_actor_goes_on_in_the_process_that_was_kept_ready(settings: Settings) -> None:
     first = await _with_nothing_unused(settings)
-    kept = _actor(Keeper, "keeper")
+    kept, edge = _actor(Keeper, "keeper"), _actor(Edge, "SERVE_REPLICA::of-a-test")
+    for made in (kept, edge):
+        await made.there.remote()  # while it is made, its process too looks unused
     keeping = kept.keep.remote()
-    await _actor(Edge, "SERVE_REPLICA::of-a-test").there.remote()  # while it is made, its process too looks unused
     spare = await _warm()
 
     os.kill(int(first["pid"]), signal.SIGKILL)
