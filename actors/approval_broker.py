@@ -29,7 +29,9 @@ class ApprovalBroker(Resident):
 
                 async def turn() -> None:
                     await approvals.ask_anew()
-                    await approvals.drain()
-                    await desk.drain()
+                    try:
+                        await approvals.drain()
+                    finally:  # one answer that cannot be judged yet keeps no question from being put, or from ending
+                        await desk.drain()
 
                 await self.turns(turn)

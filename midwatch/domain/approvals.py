@@ -13,6 +13,9 @@ from midwatch.domain.users import Person, Role
 GRACE: Final = timedelta(seconds=30)
 """A click made in time but judged late (the judge was restarting) counts for so long after the expiry, not longer."""
 
+HOLDS: Final = timedelta(hours=1)
+"""How long an approval is good for, once given: whoever gave it meant now, or after those that were first in line."""
+
 
 class Choice(StrEnum):
     APPROVE = "approve"
@@ -183,8 +186,7 @@ def _refused(request: ApprovalRequest, click: Click, world: World, now: datetime
     if world.asked is None and request.outcome in (None, ApprovalOutcome.VOID):
         return Decision(kind=DecisionKind.STALE, sentence="This card is out of date: nothing is asked any more.")
     if request.outcome is not None:
-        by = f" by {request.decided_by}" if request.decided_by else ""
-        return Decision(kind=DecisionKind.ALREADY_DECIDED, sentence=f"Already {request.outcome}{by}.")
+        return Decision(kind=DecisionKind.ALREADY_DECIDED, sentence=_already(request, request.outcome))
     if click.digest and click.digest != request.digest:
         return Decision(kind=DecisionKind.STALE, sentence="This card shows another plan than the one asked about now.")
     if request.approvers and click.user not in request.approvers:
@@ -193,6 +195,12 @@ def _refused(request: ApprovalRequest, click: Click, world: World, now: datetime
     if not request.requested_at <= click.at < request.expires_at or now >= request.expires_at + GRACE:
         return Decision(kind=DecisionKind.EXPIRED, sentence=f"Expired at {request.expires_at:%H:%M:%S} UTC.")
     return None
+
+
+def _already(request: ApprovalRequest, outcome: ApprovalOutcome) -> str:
+    if outcome in (ApprovalOutcome.VOID, ApprovalOutcome.EXPIRED):  # nobody decided so: the comment says why
+        return f"Already {outcome}" + (f": {request.comment}" if request.comment else ".")
+    return f"Already {outcome}" + (f" by {request.decided_by}." if request.decided_by else ".")
 
 
 def _again(request: ApprovalRequest, click: Click) -> Decision:
@@ -233,6 +241,14 @@ def _counted(request: ApprovalRequest, vote: Vote) -> Decision:
         outcome=ApprovalOutcome.APPROVED,
         reason=Reason.QUORUM_REACHED,
     )
+
+
+def outdated(request: ApprovalRequest, now: datetime) -> str:
+    """Why what was approved may not begin any more: the word was given too long ago. Empty when it was not."""
+    given = max((vote.at for vote in request.votes), default=request.requested_at)
+    if now - given <= HOLDS:
+        return ""
+    return f"Approved at {given:%Y-%m-%d %H:%M} UTC, more than an hour before its turn: not carried out."
 
 
 def complete(request: ApprovalRequest, votes: tuple[Vote, ...]) -> frozenset[str]:

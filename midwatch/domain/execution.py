@@ -148,6 +148,8 @@ def told(incident: Incident) -> str:
         detail = f": {record.detail}" if record.detail else ""
         failed = f" (it failed: {record.why})" if record.why and record.why != record.detail else ""
         lines.append(f"{plan.steps[record.index].summary}: {record.phase.replace('_', ' ')}{detail}{failed}")
+    if not lines and incident.cancelled_by:
+        return f"Cancelled by {incident.cancelled_by} before anything was done."
     return ". ".join(lines)
 
 

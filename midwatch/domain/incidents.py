@@ -317,7 +317,7 @@ def _ended(
 def _reopened(incident: Incident, event: ev.Reopened) -> dict[str, object]:
     """What was found out last time was true then; it is looked for, planned and asked anew."""
     forgotten = ("ended_at", "cleared_at", "report", "planned_report", "plan", "digest", "verdict", "approval")
-    again = {"outcome": "", "attempts": 0, "reopened": incident.reopened + 1, "refine": False}
+    again = {"outcome": "", "cancelled_by": "", "attempts": 0, "reopened": incident.reopened + 1, "refine": False}
     return dict.fromkeys(forgotten) | again | _state(State.OPEN, event)
 
 

@@ -10,7 +10,10 @@ from midwatch.domain.actions import ACTIONS
 from midwatch.domain.brakes import LONGEST_WINDOW, SHADOWS_KEPT, Pause
 from midwatch.domain.playbooks import Plan, Risk, Verdict, VerdictKind
 from midwatch.domain.reasons import Reason
+from midwatch.domain.refs import ObjectRef
 from midwatch.domain.signals import Tier
+
+_FROZEN = "All actions are paused by policy (frozen: true)."
 
 
 class Ceiling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -225,22 +228,11 @@ def _refusals(plan: Plan, policy: Policy, context: Context, now: datetime) -> It
     if context.tier is Tier.HUMAN_ONLY:
         yield Reason.TIER_HUMAN_ONLY, "The rule's tier is human_only: Midwatch informs and does not act."
     if policy.frozen:
-        yield Reason.FROZEN, "All actions are paused by policy (frozen: true)."
+        yield Reason.FROZEN, _FROZEN
     if plan.shadow or _fits(plan.playbook, policy.shadow):
         yield Reason.SHADOW, "Shadow mode: this is what Midwatch would do; it only says so, and looks who does it."
     namespaces = _namespaces(plan)
-    for pause in context.pauses:
-        if pause.holds(now) and any(pause.covers(name) for name in namespaces):
-            yield Reason.FROZEN, pause.sentence
-    for freeze in policy.freezes:
-        if freeze.start <= now < freeze.end and any(_fits(name, freeze.namespaces) for name in namespaces):
-            yield Reason.FROZEN, f"Freeze {freeze.name!r} lasts until {freeze.end:%Y-%m-%d %H:%M} UTC."
-    for name in namespaces:
-        if name and _fits(name, policy.protected_namespaces):
-            yield Reason.PROTECTED_NAMESPACE, f"Namespace {name} is protected: Midwatch changes nothing there."
-    for step in plan.steps:
-        if _fits(step.target.ref.path, policy.protected_objects):
-            yield Reason.PROTECTED_NAMESPACE, f"{step.target.ref} is protected: Midwatch does not change it."
+    yield from _stops(policy, context.pauses, tuple(step.target.ref for step in plan.steps), now)
     for name in namespaces:
         ceiling = _ceiling(policy, name, context.cluster)
         if ceiling is not None and plan.risk.rank > ceiling.risk.rank:
@@ -264,6 +256,31 @@ def _refusals(plan: Plan, policy: Policy, context: Context, now: datetime) -> It
     acted = sum(1 for at in context.acted_at if now - at < timedelta(hours=1))
     if acted >= policy.actions_per_hour:
         yield Reason.RATE_EXCEEDED, f"{acted} actions in the last hour; policy allows {policy.actions_per_hour}."
+
+
+def stopped(policy: Policy, pauses: tuple[Pause, ...], ref: ObjectRef, now: datetime) -> tuple[Reason, str] | None:
+    """Why this object may not be changed at this instant, whatever was allowed before: asked before each act."""
+    return next(_stops(policy, pauses, (ref,), now), None)
+
+
+def _stops(
+    policy: Policy, pauses: tuple[Pause, ...], refs: tuple[ObjectRef, ...], now: datetime
+) -> Iterator[tuple[Reason, str]]:
+    if policy.frozen:
+        yield Reason.FROZEN, _FROZEN
+    namespaces = tuple(dict.fromkeys(ref.namespace for ref in refs))
+    for pause in pauses:
+        if pause.holds(now) and any(pause.covers(name) for name in namespaces):
+            yield Reason.FROZEN, pause.sentence
+    for freeze in policy.freezes:
+        if freeze.start <= now < freeze.end and any(_fits(name, freeze.namespaces) for name in namespaces):
+            yield Reason.FROZEN, f"Freeze {freeze.name!r} lasts until {freeze.end:%Y-%m-%d %H:%M} UTC."
+    for name in namespaces:
+        if name and _fits(name, policy.protected_namespaces):
+            yield Reason.PROTECTED_NAMESPACE, f"Namespace {name} is protected: Midwatch changes nothing there."
+    for ref in refs:
+        if _fits(ref.path, policy.protected_objects):
+            yield Reason.PROTECTED_NAMESPACE, f"{ref} is protected: Midwatch does not change it."
 
 
 def _namespaces(plan: Plan) -> tuple[str, ...]:

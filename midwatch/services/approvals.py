@@ -20,12 +20,12 @@ from midwatch.domain.approvals import (
     judge,
 )
 from midwatch.domain.checks import Standing, unchanged
-from midwatch.domain.errors import Conflict, NotFound, Refused, Transient
+from midwatch.domain.errors import Conflict, MidwatchError, NotFound, Refused, Transient
 from midwatch.domain.ids import ApprovalId, ClickId
 from midwatch.domain.incidents import Incident
 from midwatch.domain.playbooks import Plan, VerdictKind
 from midwatch.domain.reasons import Reason
-from midwatch.domain.users import Person
+from midwatch.domain.users import Person, Role
 from midwatch.services.drafting import Catalogue
 from midwatch.services.effects import LiveObjects
 from midwatch.services.ports import Claim, ClickBox, Journal
@@ -58,6 +58,7 @@ class Approvals:
         self._clock, self._ids, self._timeout, self._by = clock, ids, timeout, by
         self._playbooks = playbooks
         self._seen: datetime | None = None
+        self._away: dict[str, Transient] = {}
 
     async def ask(self, claim: Claim) -> Incident:
         """Put the question that the verdict demands. ``ClaimLost`` passes."""
@@ -71,7 +72,7 @@ class Approvals:
                 digest=incident.digest,
                 requested_at=now,
                 expires_at=now + self._timeout,
-                quorum=incident.verdict.quorum,
+                quorum=min(incident.verdict.quorum, await self._heads(incident.verdict.approvers)),
                 confirm=incident.verdict.confirm,
                 approvers=incident.verdict.approvers,
             )
@@ -84,6 +85,12 @@ class Approvals:
                 incident = await self._journal.read(incident.id)
         return incident
 
+    async def _heads(self, approvers: tuple[str, ...]) -> int:
+        """How many people these names are: one person may be named by several, and still has one vote."""
+        found = [await self._people.find(name) for name in approvers]
+        known = {person.user for person in found if person is not None}
+        return max(1, len(known) + found.count(None))
+
     async def click(self, click: Click) -> bool:
         """Store an answer; it is judged by :meth:`drain`. ``False`` for a redelivery of one that is known."""
         return await self._clicks.put(click)
@@ -92,20 +99,22 @@ class Approvals:
         """Judge stored clicks in the order they came; how many.
 
         A click that cannot be judged now (its target cannot be looked at) stays stored and holds up no other; then
-        ``Transient`` is raised at the end.
+        ``Transient`` is raised at the end. A cluster that does not answer is asked once.
         """
-        judged, stuck = set[ClickId](), dict[ClickId, Transient]()
+        judged, stuck = set[ClickId](), dict[ClickId, MidwatchError]()
+        self._away.clear()
         while new := [click for click in await self._clicks.pending() if click.id not in judged | stuck.keys()]:
             for click in new:
                 try:
                     decision = await self._judge(click)
-                except Transient as error:
+                except MidwatchError as error:
                     stuck[click.id] = error
                     continue
                 await self._clicks.settle(click.id, outcome=decision.kind, sentence=decision.sentence)
                 judged.add(click.id)
         if stuck:
-            raise next(iter(stuck.values()))
+            first = next(iter(stuck.values()))
+            raise first if isinstance(first, Transient) else Transient(str(first))
         return len(judged)
 
     async def expire(self, claim: Claim) -> Incident:
@@ -119,7 +128,7 @@ class Approvals:
         while (request := incident.approval) is not None and request.outcome is None:
             now = self._clock.now()
             if now >= request.expires_at:
-                events = self._unanswered(incident, request, now)
+                events = await self._unanswered(incident, request, now)
             elif now >= request.half_time and request.reminded_at is None:
                 events = [ev.ApprovalReminded(reason=Reason.HALF_TIME, approval=request.id)]
             else:
@@ -132,7 +141,7 @@ class Approvals:
                 incident = await self._journal.read(incident.id)
         return incident
 
-    def _unanswered(self, incident: Incident, request: ApprovalRequest, now: datetime) -> Sequence[ev.AnyEvent]:
+    async def _unanswered(self, incident: Incident, request: ApprovalRequest, now: datetime) -> Sequence[ev.AnyEvent]:
         """The end of a question, and the same one to the next rung in the same append, or a person takes over."""
         sentence = f"Nobody decided within {_minutes(request.expires_at - request.requested_at)}."
         ladder = incident.verdict.ladder if incident.verdict else ()
@@ -141,12 +150,13 @@ class Approvals:
         higher = ladder[request.rung]
         # Who was asked before may still answer: they may only have been slow. Nobody named meant: anyone.
         approvers = tuple(dict.fromkeys((*request.approvers, *higher))) if request.approvers else ()
+        heads = await self._heads(approvers)
         asked = ApprovalRequest(
             id=ApprovalId(self._ids.new()),
             digest=request.digest,
             requested_at=now,
             expires_at=now + self._timeout,
-            quorum=2 if request.confirm and len(approvers) >= 2 else request.quorum,
+            quorum=max(request.quorum, min(2, heads)) if request.confirm else request.quorum,
             confirm=request.confirm,
             approvers=approvers,
             rung=request.rung + 1,
@@ -211,6 +221,7 @@ class Approvals:
                 return Decision(kind=DecisionKind.STALE, sentence="There is no such question (any more).")
             click = msgspec.structs.replace(click, approval_id=request.id)  # people may write a unique beginning
             person = await self._people.find(click.user)
+            request = await self._with_votes_that_stand(request)
             now = self._clock.now()
             world = await self._world(incident, request, click, now, person)
             decision = judge(request, click, world, now, person)
@@ -226,6 +237,12 @@ class Approvals:
             return decision
         raise Transient(f"approval {click.approval_id}: the incident changes faster than a click can be judged")
 
+    async def _with_votes_that_stand(self, request: ApprovalRequest) -> ApprovalRequest:
+        """Without the votes of those who were removed since, or may not decide any more."""
+        voters = {vote.user: await self._people.find(vote.user) for vote in request.votes}
+        may = {user for user, person in voters.items() if person is not None and person.may(Role.APPROVER)}
+        return msgspec.structs.replace(request, votes=tuple(vote for vote in request.votes if vote.user in may))
+
     async def _world(
         self, incident: Incident, request: ApprovalRequest, click: Click, now: datetime, person: Person | None
     ) -> World:
@@ -236,7 +253,13 @@ class Approvals:
             return world
         if judge(request, click, world, now, person).outcome is not ApprovalOutcome.APPROVED:
             return world  # nothing depends on the cluster yet: do not make people wait for it
-        changed = await changed_since(incident.plan, self._live.of(incident.cluster), self._playbooks)
+        if incident.cluster in self._away:
+            raise self._away[incident.cluster]
+        try:
+            changed = await changed_since(incident.plan, self._live.of(incident.cluster), self._playbooks)
+        except Transient as error:
+            self._away[incident.cluster] = error
+            raise
         return world if changed is None else msgspec.structs.replace(world, why=changed[0], changed=changed[1])
 
 

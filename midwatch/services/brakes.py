@@ -8,11 +8,15 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
+from msgspec import structs
+
 from midwatch.domain.brakes import Deed, Pause
 from midwatch.domain.errors import Invalid
 from midwatch.domain.incidents import Incident, State
-from midwatch.domain.playbooks import Verdict
-from midwatch.domain.policy import Context, Policy, refuse
+from midwatch.domain.playbooks import Verdict, VerdictKind
+from midwatch.domain.policy import Context, Policy, decide, refuse, stopped
+from midwatch.domain.reasons import Reason
+from midwatch.domain.refs import ObjectRef
 from midwatch.domain.signals import Tier
 from midwatch.services.runtime import Clock
 
@@ -79,17 +83,16 @@ class Brakes:
         now = self._clock.now()
         return _context(incident, await self._pauses.active(now), await self._deeds.since(now - self._window()))
 
-    async def paused(self, namespace: str) -> str:
-        """Why nothing may be changed there now, empty when it may: asked before each act."""
-        policy = self._policy.current()
-        if policy.frozen:
-            return "All actions are paused by policy (frozen: true)."
+    async def stopped(self, ref: ObjectRef) -> tuple[Reason, str] | None:
+        """Why this object may not be changed now, ``None`` when it may: asked before each act."""
         now = self._clock.now()
-        found = [pause for pause in await self._pauses.active(now) if pause.covers(namespace)]
-        return found[0].sentence if found else ""
+        return stopped(self._policy.current(), await self._pauses.active(now), ref, now)
 
     async def admit(self, incident: Incident) -> Verdict | None:
-        """Let the incident's plan begin and count it, or the refusal that stands against it."""
+        """Let the incident's plan begin and count it, or the refusal that stands against it.
+
+        What was allowed to run alone must still be by the policy of this instant: it may have waited for long.
+        """
         plan = incident.plan
         if plan is None:
             raise Invalid(f"{incident.id}: nothing to let begin without a plan")
@@ -97,7 +100,12 @@ class Brakes:
         pauses = await self._pauses.active(now)
 
         def judge(others: tuple[Deed, ...]) -> Verdict | None:
-            return refuse(plan, policy, _context(incident, pauses, others), now)
+            context = _context(incident, pauses, others)
+            if incident.verdict is None or incident.verdict.kind is not VerdictKind.AUTO:
+                return refuse(plan, policy, context, now)
+            # How often it was right in shadow mode was counted when it was planned.
+            verdict = decide(plan, policy, structs.replace(context, shadow_good=policy.alone_after_good), now)
+            return None if verdict.kind is VerdictKind.AUTO else verdict
 
         return await self._deeds.admit(deed_key(incident), now=now, since=now - self._window(), judge=judge)
 

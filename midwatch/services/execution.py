@@ -7,6 +7,7 @@ import msgspec
 
 from midwatch.domain import events as ev
 from midwatch.domain.actions import ACTIONS, RESTORE, WORKLOADS
+from midwatch.domain.approvals import outdated
 from midwatch.domain.checks import Patience, Scene, Standing
 from midwatch.domain.errors import ClaimLost, Conflict, Invalid, NotFound, Permanent, Refused, Transient
 from midwatch.domain.execution import (
@@ -167,6 +168,8 @@ class Execution:
         asked = incident.approval.digest if incident.approval else incident.digest
         if not plan_digest(plan) == incident.digest == asked:
             return voided(incident, Reason.PLAN_SUPERSEDED, "The plan is not the one that was approved.")
+        if incident.approval and (late := outdated(incident.approval, self._clock.now())):
+            return voided(incident, Reason.APPROVAL_EXPIRED, late)
         if not incident.active:
             calm = "Nothing fires any more: there is nothing to do."
             return voided(incident, Reason.SIGNALS_CLEARED, calm) or [stood_down(plan, calm)]
@@ -182,8 +185,8 @@ class Execution:
         generation = expected_generation(incident, index)
         target = msgspec.structs.replace(step.target, generation=generation)
         call = msgspec.structs.replace(ActionCall.of(step, key), generation=generation)
-        if paused := await self._brakes.paused(step.target.ref.namespace):
-            return await self._fail(incident, held, index, Reason.FROZEN, paused)
+        if (stop := await self._brakes.stopped(step.target.ref)) is not None:
+            return await self._fail(incident, held, index, *stop)
         try:
             seen = await held.during(self._live.observe(step.target.ref))
             checks = (Check("unchanged"), *step.precheck)
@@ -212,8 +215,8 @@ class Execution:
 
     async def _act(self, incident: Incident, index: int, held: HeldClaim) -> Incident:
         step, record = _step(incident, index), _record(incident, index)
-        if paused := await self._brakes.paused(step.target.ref.namespace):
-            return await self._fail(incident, held, index, Reason.FROZEN, paused)
+        if (stop := await self._brakes.stopped(step.target.ref)) is not None:
+            return await self._fail(incident, held, index, *stop)
         call = msgspec.structs.replace(ActionCall.of(step, record.key), generation=record.generation)
         try:
             outcome = await held.during(self._runner.act(call))

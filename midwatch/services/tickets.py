@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from midwatch.domain.errors import Permanent, Transient
+from midwatch.domain.errors import MidwatchError, Transient
 from midwatch.domain.refs import Severity
 from midwatch.domain.tickets import Note, Standing, Ticket, note_of, standing_of, ticket_of
 from midwatch.services.ports import CardBox, CardRow, Journal
@@ -62,7 +62,7 @@ class Tickets:
     async def _deliver(self, row: CardRow) -> int:
         try:
             return await self._brought_up_to_date(row)
-        except (Transient, Permanent) as error:
+        except MidwatchError as error:  # whatever it is, it is this ticket's: the others are not to wait behind it
             wait = _AFTER_REFUSAL
             if isinstance(error, Transient):
                 wait = min(timedelta(seconds=error.retry_in) * 2 ** min(row.attempts, 8), _LONGEST_WAIT)

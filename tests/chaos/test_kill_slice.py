@@ -12,8 +12,8 @@ SEED = 20261121
 
 
 def crowding() -> float:
-    """1 on a machine that has a core for everybody, more where others want them too: the limits are for the former."""
-    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    """1 on a machine that has a core for everybody, up to 3 where others want them: the limits are for the former."""
+    return min(3.0, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,11 @@ from datetime import timedelta
 
 import pytest
 
+from midwatch.domain import events as ev
 from midwatch.domain.errors import ClaimLost
 from midwatch.domain.ids import IncidentId
 from midwatch.domain.incidents import SETTLE, Incident, Work
+from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import Severity
 from tests.contract.conftest import AnyStore
 from tests.fakes.runtime import NOON, CountingIds
@@ -155,6 +157,25 @@ async def test_what_waits_for_an_instant_is_not_due_before(store: AnyStore, ids:
     assert await store.work.next_due([Work.AWAIT], now=due) == due + TTL
     assert await store.work.next_due([Work.AWAIT], now=due + 2 * TTL) == due
     assert await store.work.next_due([Work.EXECUTE], now=NOON) is None
+
+
+async def test_another_instant_to_wait_for_is_another_piece_of_work(store: AnyStore, ids: CountingIds) -> None:
+    """Its attempts are counted anew; those at what stays the same are not."""
+    incident = await an_incident(store, ids)
+    incident = await store.journal.append(incident, [report(), proposed(), requested()], at=NOON, by="test")
+    due = a_request().half_time
+    for attempt in (1, 2):
+        (claim,) = await store.work.claim([Work.AWAIT], owner="one", now=due, ttl=TTL)
+        assert claim.attempt == attempt
+        await store.work.release(claim, retry_at=None, error="")
+    incident = await store.journal.append(incident, [attached(2, "web-2")], at=due, by="rules")
+    (claim,) = await store.work.claim([Work.AWAIT], owner="one", now=due, ttl=TTL)
+    assert claim.attempt == 3
+    reminded = ev.ApprovalReminded(reason=Reason.HALF_TIME, approval=a_request().id)
+    await store.journal.append(incident, [reminded], at=due, by="one", claim=claim)
+    await store.work.release(claim, retry_at=None, error="")
+    (claim,) = await store.work.claim([Work.AWAIT], owner="one", now=a_request().expires_at, ttl=TTL)
+    assert claim.attempt == 1
 
 
 async def test_a_firing_takes_the_settling_away_and_a_clearing_brings_it_back(

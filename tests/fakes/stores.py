@@ -206,6 +206,8 @@ class MemoryJournal(_Port):
             elif row is None:
                 self._tables.work[place] = _WorkRow(incident.id, following[work], incident.severity, at)
             else:
+                if row.next.due != following[work].due:
+                    row.attempts = 0  # another instant that is waited for is another piece of work
                 row.next, row.severity = following[work], incident.severity
 
     async def read(self, incident_id: IncidentId) -> Incident:

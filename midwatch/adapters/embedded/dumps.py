@@ -3,6 +3,7 @@
 import os
 import subprocess
 from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from midwatch.adapters.embedded.postgres import wheel
 from midwatch.domain.errors import Permanent
@@ -24,7 +25,7 @@ def dump(url: str, file: Path) -> int:
         raise Permanent(f"cannot write {file}: {error.strerror}") from error
     try:
         with os.fdopen(descriptor, "wb") as out:
-            done = _run("pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--dbname={url}", stdout=out)
+            done = _run("pg_dump", "--format=custom", "--no-owner", "--no-privileges", url=url, stdout=out)
             if done.returncode != 0:
                 raise Permanent(f"the database was not dumped: {_said(done)}")
             out.flush()
@@ -33,6 +34,15 @@ def dump(url: str, file: Path) -> int:
     finally:
         draft.unlink(missing_ok=True)
     return file.stat().st_size
+
+
+def without_password(url: str) -> tuple[str, str]:
+    """The URL as PostgreSQL's own programs read it, and the password that must not stand in a list of processes."""
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    name, _, password = user.partition(":")
+    bare = urlunsplit(parts._replace(scheme="postgresql", netloc=f"{name}{at}{host}"))
+    return (bare if parts.netloc else bare.replace("postgresql:", "postgresql://", 1)), unquote(password)
 
 
 def load(url: str, file: Path) -> None:
@@ -44,14 +54,15 @@ def load(url: str, file: Path) -> None:
     except OSError as error:
         raise Permanent(f"cannot read {file}: {error.strerror}") from error
     how = ("--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges")
-    done = _run("pg_restore", *how, f"--dbname={url}", str(file))
+    done = _run("pg_restore", *how, str(file), url=url)
     if done.returncode != 0:
         raise Permanent(f"{file} was not restored, and nothing was changed: {_said(done)}")
 
 
-def _run(program: str, *arguments: str, stdout: object = None) -> subprocess.CompletedProcess[bytes]:
-    command = [str(wheel() / "bin" / program), *arguments]
-    environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
+def _run(program: str, *arguments: str, url: str, stdout: object = None) -> subprocess.CompletedProcess[bytes]:
+    address, password = without_password(url)
+    command = [str(wheel() / "bin" / program), f"--dbname={address}", *arguments]
+    environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", **({"PGPASSWORD": password} if password else {})}
     return subprocess.run(  # type: ignore[call-overload, no-any-return]  # an open file, or nothing
         command, check=False, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, env=environment
     )

@@ -38,7 +38,8 @@ _SYNC_WORK = text("""
       FROM unnest(CAST(:works AS text[]), CAST(:reasons AS text[]), CAST(:dues AS timestamptz[]))
            AS new(work, reason, due)
     ON CONFLICT (incident_id, work) DO UPDATE
-       SET reason = excluded.reason, severity_rank = excluded.severity_rank, due_at = excluded.due_at
+       SET reason = excluded.reason, severity_rank = excluded.severity_rank, due_at = excluded.due_at,
+           attempts = CASE WHEN work.due_at IS DISTINCT FROM excluded.due_at THEN 0 ELSE work.attempts END
 """)
 
 

@@ -6,6 +6,7 @@ new issue at once; a line that begins with ``/`` in a note would be a quick acti
 
 import re
 from collections.abc import Sequence
+from typing import TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -13,6 +14,8 @@ import msgspec
 from midwatch.adapters.tickets.http import TicketHttp
 from midwatch.domain.errors import NotFound, Permanent
 from midwatch.domain.tickets import Note, Standing, Ticket
+
+T = TypeVar("T")
 
 LABEL = "midwatch"
 _ESCALATED = "midwatch::escalated"
@@ -48,7 +51,7 @@ class GitLabTickets:
         found = await self._http.send(
             "GET", self._issues, params={"search": ticket.incident, "in": "description", "state": "all", "per_page": 20}
         )
-        for issue in msgspec.json.decode(found, type=list[_Issue]):
+        for issue in _read(found, list[_Issue]):
             if marker in (issue.description or ""):
                 return str(issue.iid)
         body = {
@@ -57,7 +60,7 @@ class GitLabTickets:
             "labels": f"{LABEL},severity::{ticket.severity}",
         }
         made = await self._http.send("POST", self._issues, body=msgspec.json.encode(body))
-        return str(msgspec.json.decode(made, type=_Issue).iid)
+        return str(_read(made, _Issue).iid)
 
     async def note(self, ref: str, notes: Sequence[Note]) -> None:
         known = await self._known(ref)
@@ -89,19 +92,26 @@ class GitLabTickets:
                 )
             except NotFound as error:
                 raise Permanent(f"issue {ref} of GitLab is gone: it was deleted, or moved") from error
-            bodies = msgspec.json.decode(answer, type=list[_Body])
+            bodies = _read(answer, list[_Body])
             found += [item.body for item in bodies]
             if len(bodies) < _PAGE:
                 break
         return "\n".join(found)
 
     async def _user(self, name: str) -> int:
-        found = msgspec.json.decode(
-            await self._http.send("GET", f"{self._api}/users", params={"username": name}), type=list[_User]
-        )
+        found = _read(await self._http.send("GET", f"{self._api}/users", params={"username": name}), list[_User])
         if not found:
             raise Permanent(f"GitLab knows no user {name!r}: set MIDWATCH_GITLAB_ONCALL")
         return found[0].id
+
+
+def _read(answer: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(answer, type=kind)
+    except msgspec.DecodeError as error:
+        raise Permanent(
+            f"GitLab answered something else than was asked for ({error}): check MIDWATCH_GITLAB_URL"
+        ) from error
 
 
 def _marker(key: str) -> str:

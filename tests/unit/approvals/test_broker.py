@@ -1,18 +1,19 @@
 """The broker over the in-memory store: asked once, stored first, one winner, and an end to every question."""
 
 import asyncio
-import contextlib
 
 import msgspec
+import pytest
 
 from midwatch.adapters.catalog.playbooks import Playbooks
 from midwatch.domain import events as ev
 from midwatch.domain.approvals import ApprovalOutcome, Choice, DecisionKind
-from midwatch.domain.errors import Transient
+from midwatch.domain.errors import Permanent, Transient
 from midwatch.domain.incidents import State, Work
-from midwatch.domain.playbooks import plan_digest
+from midwatch.domain.playbooks import Risk, plan_digest
 from midwatch.domain.policy import Policy
 from midwatch.domain.reasons import Reason
+from midwatch.domain.users import Person, Role
 from tests.fakes.remedies import PLAYBOOKS, Bench
 
 
@@ -179,7 +180,7 @@ async def test_one_stuck_click_does_not_hold_up_the_others() -> None:
         raise Transient("the API server is away")
 
     bench.cluster.on_call = away
-    with contextlib.suppress(Transient):
+    with pytest.raises(Transient):
         await bench.approvals.drain()
     outcome = await bench.store.clicks.outcome(rejecting.id)
     assert outcome is not None
@@ -245,3 +246,92 @@ def edited(playbook: str) -> Playbooks:
     return Playbooks(
         tuple(msgspec.structs.replace(item, digest="edited") if item.id == playbook else item for item in PLAYBOOKS.all)
     )
+
+
+async def test_a_cluster_that_does_not_answer_is_asked_once_for_all_its_clicks() -> None:
+    bench = Bench()
+    for _ in range(3):
+        asked = await bench.asked(await bench.incident())
+        await bench.approvals.click(bench.answer(asked, Choice.APPROVE))
+    calls = 0
+
+    def away(_: str) -> None:
+        nonlocal calls
+        calls += 1
+        raise Transient("the API server is away")
+
+    bench.cluster.on_call = away
+    with pytest.raises(Transient):
+        await bench.approvals.drain()
+    assert calls == 1
+
+
+async def test_a_fault_with_one_click_is_none_of_the_others() -> None:
+    bench = Bench()
+    asked = await bench.asked(await bench.incident())
+    approving, rejecting = bench.answer(asked, Choice.APPROVE), bench.answer(asked, Choice.REJECT, user="api:bob")
+    await bench.approvals.click(approving)
+    await bench.approvals.click(rejecting)
+
+    def refuses(_: str) -> None:
+        raise Permanent("400 of the API server")
+
+    bench.cluster.on_call = refuses
+    with pytest.raises(Transient, match="400"):
+        await bench.approvals.drain()
+    assert (await bench.store.clicks.outcome(rejecting.id) or [""])[0] == DecisionKind.REJECTED
+
+
+class Staff:
+    """Approvers by their channel identities."""
+
+    def __init__(self, **names: str) -> None:
+        self.names = {identity.replace("_", ":"): name for identity, name in names.items()}
+
+    async def find(self, identity: str) -> Person | None:
+        name = self.names.get(identity, identity.removeprefix("user:"))
+        if name not in self.names.values():
+            return None
+        own = tuple(each for each, whose in self.names.items() if whose == name)
+        return Person(user=f"user:{name}", role=Role.APPROVER, names=(f"user:{name}", *own))
+
+
+async def test_the_vote_of_who_was_removed_meanwhile_does_not_count() -> None:
+    bench = Bench(policy=Policy(cooldown_s=0.0, approvers=("slack:A", "slack:B", "slack:C")))
+    staff = bench.people = Staff(slack_A="alice", slack_B="bob", slack_C="carl")
+    bench.playbooks = bench.with_steps("restart-workload", 1, risk=Risk.HIGH)
+    asked = await bench.asked(await bench.incident())
+    for choice in (Choice.APPROVE, Choice.CONFIRM):
+        bench.clock.advance(1)
+        await bench.clicked(asked, choice, user="slack:A")
+    del staff.names["slack:A"]
+    for choice in (Choice.APPROVE, Choice.CONFIRM):
+        bench.clock.advance(1)
+        incident = await bench.clicked(asked, choice, user="slack:B")
+    assert incident.state is State.AWAITING_APPROVAL
+    for choice in (Choice.APPROVE, Choice.CONFIRM):
+        bench.clock.advance(1)
+        incident = await bench.clicked(asked, choice, user="slack:C")
+    assert incident.approval is not None
+    assert incident.approval.outcome is ApprovalOutcome.APPROVED
+
+
+async def test_one_person_with_two_names_is_no_quorum_of_two() -> None:
+    bench = Bench(policy=Policy(cooldown_s=0.0, approvers=("slack:A", "telegram:5")))
+    bench.people = Staff(slack_A="alice", telegram_5="alice")
+    bench.playbooks = bench.with_steps("restart-workload", 1, risk=Risk.HIGH)
+    asked = await bench.asked(await bench.incident())
+    assert asked.approval is not None
+    assert asked.approval.quorum == 1
+
+
+async def test_a_late_click_is_told_why_the_question_ended() -> None:
+    bench = Bench()
+    asked = await bench.asked(await bench.incident())
+    bench.clock.advance(301)
+    await bench.approvals.expire(await bench.claim(Work.AWAIT))
+    late = bench.answer(asked, Choice.APPROVE)
+    await bench.approvals.click(late)
+    await bench.approvals.drain()
+    _, sentence = await bench.store.clicks.outcome(late.id) or ("", "")
+    assert sentence == "Already expired: Nobody decided within 5 minutes."

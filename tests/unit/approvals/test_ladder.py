@@ -35,6 +35,21 @@ async def test_a_reminder_comes_at_half_time_and_once() -> None:
     assert not await bench.due(Work.AWAIT)
 
 
+async def test_a_long_ladder_is_climbed_to_its_end() -> None:
+    """Each question is claimed twice: the attempts of one are none of the next's."""
+    rungs = tuple(Rung(approvers=(f"api:{number}",)) for number in range(6))
+    bench = Bench(policy=Policy(cooldown_s=0.0, ladder=rungs))
+    await bench.asked(await bench.incident())
+    for _ in range(2 * len(rungs) + 1):
+        bench.clock.advance(HALF)
+        claim = await bench.claim(Work.AWAIT)
+        assert claim.attempt == 1
+        passed = await bench.approvals.expire(claim)
+        await bench.store.work.release(claim, retry_at=None, error="")
+    assert passed.approval is not None
+    assert passed.approval.rung == len(rungs)
+
+
 async def test_the_next_rung_gets_a_question_of_its_own() -> None:
     bench = Bench(policy=POLICY)
     asked = await bench.asked(await bench.incident())

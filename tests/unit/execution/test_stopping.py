@@ -4,12 +4,15 @@ from datetime import timedelta
 
 import pytest
 
+from midwatch.domain import events as ev
 from midwatch.domain.approvals import Choice
+from midwatch.domain.diagnosis import Diagnosis
 from midwatch.domain.errors import Conflict, Invalid
 from midwatch.domain.incidents import Incident, State, Work
-from midwatch.domain.playbooks import VerdictKind
-from midwatch.domain.policy import Policy
+from midwatch.domain.playbooks import Risk, VerdictKind
+from midwatch.domain.policy import Freeze, Policy
 from midwatch.domain.reasons import Reason
+from midwatch.domain.signals import Tier
 from midwatch.services.stopping import Stopping
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.remedies import Bench
@@ -90,6 +93,60 @@ async def test_a_pause_between_two_steps_lets_the_first_end_and_the_second_not_b
     assert story[-3:] == ["StepVerified", "StepFailed", "Escalated"]
 
 
+async def test_a_freeze_of_the_policy_that_begins_between_two_steps_does_the_same() -> None:
+    bench = Bench()
+    await two_steps(bench)
+
+    async def begins() -> None:
+        now = bench.clock.now()
+        freeze = Freeze(name="release", start=now, end=now + timedelta(hours=1), namespaces=("sh*",))
+        bench.policy = Policy(cooldown_s=0.0, freezes=(freeze,))
+
+    bench.cluster.after_act = begins
+    incident = await bench.executed()
+    assert (incident.state, incident.reason) == (State.ESCALATED, Reason.FROZEN)
+    assert "Freeze 'release' lasts until" in incident.outcome
+    assert len(bench.cluster.mutations) == 1
+
+
+async def test_what_is_protected_meanwhile_is_not_touched_by_the_next_step() -> None:
+    bench = Bench()
+    await two_steps(bench)
+
+    async def protects() -> None:
+        bench.policy = Policy(cooldown_s=0.0, protected_objects=("Deployment/shop/*",))
+
+    bench.cluster.after_act = protects
+    incident = await bench.executed()
+    assert incident.reason is Reason.PROTECTED_NAMESPACE
+    assert len(bench.cluster.mutations) == 1
+
+
+async def test_what_was_to_run_alone_does_not_once_policy_says_otherwise() -> None:
+    bench = Bench()
+    bench.playbooks = bench.with_steps("restart-workload", 1, risk=Risk.LOW)
+    planned = await bench.planned(await bench.incident(tier=Tier.AUTONOMOUS))
+    assert planned.verdict is not None
+    assert planned.verdict.kind is VerdictKind.AUTO
+    bench.policy = Policy(cooldown_s=0.0, low_runs_alone=False)
+    incident = await bench.executed()
+    assert (incident.state, incident.reason) == (State.ESCALATED, Reason.RISK_NEEDS_APPROVAL)
+    assert not bench.cluster.mutations
+
+
+@pytest.mark.parametrize(("minutes", "done"), [(59, True), (62, False)])
+async def test_an_approval_is_good_for_an_hour(minutes: int, done: bool) -> None:
+    bench = Bench()
+    await bench.approved(await bench.incident())
+    bench.clock.advance(minutes * 60)
+    incident = await bench.executed()
+    assert (incident.state is State.RESOLVED) is done
+    assert bool(bench.cluster.mutations) is done
+    if not done:
+        assert incident.reason is Reason.APPROVAL_EXPIRED
+        assert "more than an hour before its turn" in incident.outcome
+
+
 async def test_a_pause_does_not_keep_a_bad_change_from_being_taken_back() -> None:
     bench = Bench(FakeCluster(heals=False))
     await bench.approved(await bench.incident("OOMKilled"))
@@ -135,6 +192,25 @@ async def test_cancelling_before_the_execution_withdraws_the_question() -> None:
     assert again.state is State.ESCALATED
     with pytest.raises(Conflict):
         await stopping(bench).cancel(asked.id, by="api:ann")
+
+
+async def test_a_cancel_ends_with_its_episode() -> None:
+    bench = Bench()
+    asked = await bench.asked(await bench.incident())
+    incident = await stopping(bench).cancel(asked.id, by="api:ann")
+    cleared = await bench.clears(incident)
+    report = ev.ReportMade(reason=Reason.BUILT_IN_ANALYSIS, diagnosis=incident.report or Diagnosis())
+    again = [
+        ev.Closed(reason=Reason.SIGNALS_CLEARED, by="rules"),
+        ev.Reopened(reason=Reason.REOPENED_IN_COOLDOWN),
+        bench.firing(),
+        report,
+    ]
+    await bench.store.journal.append(cleared, again, at=bench.clock.now(), by="rules")
+    await bench.approved(incident)
+    incident = await bench.executed()
+    assert incident.state is State.RESOLVED
+    assert len(bench.cluster.mutations) == 1
 
 
 async def test_cancelling_between_two_steps_keeps_what_is_verified() -> None:

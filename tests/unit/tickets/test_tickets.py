@@ -175,3 +175,30 @@ async def test_the_webhook_is_signed_and_says_all() -> None:
         wanted = signature(b"shared", post.headers[TIMESTAMP], post.content)
         assert hmac.compare_digest(post.headers[SIGNATURE], wanted)
     await http.close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx2.Response(404, json={"message": "404 Project Not Found"}),
+        httpx2.Response(200, text="<html>Sign in</html>"),
+    ],
+    ids=["no such project", "a page to log in"],
+)
+async def test_an_answer_that_makes_no_sense_is_one_tickets_trouble(answer: httpx2.Response) -> None:
+    bench = Bench()
+    await bench.incident("OOMKilled")
+    http = TicketHttp("GitLab", headers={}, transport=httpx2.MockTransport(lambda _: answer))
+    tickets = Tickets(
+        bench.store.journal,
+        bench.store.cards,
+        GitLabTickets(http, "https://gitlab.test", "no/such"),
+        bench.clock,
+        least=Severity.WARNING,
+    )
+    assert await tickets.drain() == 0
+    assert await tickets.drain() == 0, "it is not due again at once"
+    bench.clock.advance(601)
+    await http.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        await tickets.drain()

@@ -11,7 +11,7 @@ from midwatch.adapters.mcp.kubernetes.api import Json, Kube
 from midwatch.adapters.mcp.kubernetes.changes import RERUN_OF, REVISION
 from midwatch.adapters.mcp.kubernetes.pointers import last_action, read
 from midwatch.domain.actions import WORKLOADS
-from midwatch.domain.errors import NotFound, Refused
+from midwatch.domain.errors import Invalid, NotFound, Refused
 from midwatch.domain.objects.meta import Selector
 from midwatch.domain.observed import ContainerSeen, Observed, PodSeen, RevisionSeen
 from midwatch.domain.refs import ObjectRef
@@ -89,8 +89,8 @@ class LiveCluster:
             owners.append(ObjectRef(found["kind"], found["name"], namespace, found.get("uid", "")))
             try:
                 here = await self._kube.get(found["kind"], found["name"], namespace)
-            except (NotFound, Refused):
-                break  # an owner of a kind we may not read: what is known of it stands
+            except (NotFound, Refused, Invalid):
+                break  # an owner of a kind we may not read, or do not know: what is known of it stands
         return tuple(owners)
 
     async def _endpoints(self, namespace: str, labels: dict[str, str]) -> int | None:
