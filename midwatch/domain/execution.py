@@ -138,6 +138,20 @@ def expected_generation(incident: Incident, index: int) -> int:
     return mine[-1] if mine else steps[index].target.generation
 
 
+def undo_generation(incident: Incident, index: int) -> int:
+    """The generation a step's target must have to be put back: the newest one that this execution itself wrote there.
+
+    Taking back a later step of the same target raised it once more.
+    """
+    plan, execution = incident.plan, incident.execution
+    if plan is None or execution is None:
+        raise Invalid(f"{incident.id}: nothing was executed")
+    ref = plan.steps[index].target.ref
+    return max(
+        (record.acted_generation for record in execution.steps if plan.steps[record.index].target.ref == ref), default=0
+    )
+
+
 def told(incident: Incident) -> str:
     """What was tried and what came of it, for the one who takes over or for the record."""
     plan, execution = incident.plan, incident.execution

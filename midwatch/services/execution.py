@@ -20,6 +20,7 @@ from midwatch.domain.execution import (
     step_key,
     stood_down,
     told,
+    undo_generation,
     undo_key,
     voided,
 )
@@ -281,11 +282,12 @@ class Execution:
 
     async def _restore(self, incident: Incident, index: int, held: HeldClaim) -> Incident:
         step, record = _step(incident, index), _record(incident, index)
+        newest = undo_generation(incident, index)
         call = ActionCall(
             action=RESTORE,
             ref=step.target.ref,
             key=record.undo_key,
-            generation=None if ACTIONS[step.action].followed else record.acted_generation or None,
+            generation=None if ACTIONS[step.action].followed else newest or None,
             before=record.before,
         )
         try:
@@ -311,7 +313,7 @@ class Execution:
                 reason=Reason.UNDONE,
                 index=index,
                 detail="found undone after a restart",
-                generation=min(seen.generation, record.acted_generation + 1),
+                generation=min(seen.generation, undo_generation(incident, index) + 1),
             )
             return await self._write(incident, held, undone), False
         return incident, True

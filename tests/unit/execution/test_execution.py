@@ -9,7 +9,7 @@ from midwatch.domain import events as ev
 from midwatch.domain.approvals import Choice
 from midwatch.domain.errors import ClaimLost, Permanent, Refused, Transient
 from midwatch.domain.incidents import Incident, State, Work
-from midwatch.domain.playbooks import Verdict, VerdictKind
+from midwatch.domain.playbooks import Check, Verdict, VerdictKind
 from midwatch.domain.policy import Policy
 from midwatch.domain.reasons import Reason
 from midwatch.services.effects import ActionCall, Outcome
@@ -52,6 +52,41 @@ async def test_a_fix_that_does_not_help_is_undone_and_escalated() -> None:
     assert bench.cluster.memory == "256Mi"
     assert (bench.clock.now() - before).total_seconds() < 240 + 60
     assert (await bench.story(incident))[-4:] == ["StepFailed", "UndoStarted", "StepUndone", "Escalated"]
+
+
+async def test_two_steps_on_one_object_are_both_undone() -> None:
+    bench = Bench()
+    never = (Check("gone", timeout_s=5.0),)
+    bench.playbooks = bench.with_steps("raise-memory-limit", 2, verify=never)
+    await bench.approved(await bench.incident("OOMKilled"))
+    lost = iter([False, True, True])
+
+    def lose(what: str) -> None:
+        if what == "after act" and bench.cluster.mutations[-1][0] == "restore" and next(lost, False):
+            raise Transient("the answer was lost")
+
+    bench.cluster.on_call = lose
+    incident = await bench.executed()
+    assert [action for action, _ in bench.cluster.mutations] == ["patch_resources"] * 2 + ["restore"] * 2
+    assert (incident.state, incident.reason) == (State.ESCALATED, Reason.UNDONE)
+    assert bench.cluster.memory == "256Mi"
+
+
+async def test_an_edit_between_two_undos_is_not_undone_over() -> None:
+    cluster = FakeCluster()
+    bench = Bench(cluster)
+    bench.playbooks = bench.with_steps("raise-memory-limit", 2, verify=(Check("gone", timeout_s=5.0),))
+    await bench.approved(await bench.incident("OOMKilled"))
+    edits = iter([True])
+
+    def meddle(what: str) -> None:
+        if what == "after act" and cluster.mutations[-1][0] == "restore" and next(edits, False):
+            cluster.edited()
+
+    cluster.on_call = meddle
+    incident = await bench.executed()
+    assert (incident.state, incident.reason) == (State.ESCALATED, Reason.UNDO_FAILED)
+    assert [action for action, _ in cluster.mutations].count("restore") == 1
 
 
 async def test_a_restart_that_does_not_help_has_nothing_to_undo() -> None:
