@@ -38,7 +38,7 @@ from midwatch.services.checking import Checking
 from midwatch.services.drafting import Catalogue
 from midwatch.services.effects import ActionCall, ActionRunner, Effect, LiveObjects
 from midwatch.services.freeing import Freeing
-from midwatch.services.holding import HeldClaim, Later, Pace
+from midwatch.services.holding import Blind, HeldClaim, Later, Pace
 from midwatch.services.leases import Lease, Leases, LeaseState
 from midwatch.services.outcomes import pass_on_lost, taken_effect, why
 from midwatch.services.ports import Claim, Journal, WorkQueue
@@ -99,6 +99,9 @@ class Execution:
                 incident, fresh = await self._make(move, incident, held)
                 doubts = doubts if incident.seq == seq else 0  # looking alone is no progress
             except Later as later:
+                if isinstance(later, Blind) and self._out_of_reach_too_long(incident, move):
+                    incident = await self._hand_over(incident, held, move, later.why)
+                    continue
                 await held.give_back(later.seconds, later.why)
                 return incident
             except Transient as error:
@@ -106,8 +109,8 @@ class Execution:
                 log.warning("in doubt, observing first", extra={"incident": incident.id, "move": move.step})
                 if doubts < _DOUBTS:
                     await self._clock.sleep(min(error.retry_in, self._pace.poll_s) * doubts)
-                elif self._out_of_reach_too_long(incident):
-                    incident = await self._hand_over(incident, held, move, error)
+                elif self._out_of_reach_too_long(incident, move):
+                    incident = await self._hand_over(incident, held, move, error.message)
                 else:
                     await held.give_back(min(30.0, error.retry_in * held.claim.attempt), error.message)
                     return incident
@@ -348,12 +351,14 @@ class Execution:
             except Conflict:
                 incident = await self._journal.read(incident.id)
 
-    def _out_of_reach_too_long(self, incident: Incident) -> bool:
-        began = incident.execution.started_at if incident.execution else incident.updated_at
+    def _out_of_reach_too_long(self, incident: Incident, move: Move) -> bool:
+        run = incident.execution
+        record = run.step(move.index) if run else None
+        began = (record and record.acted_at) or (run.started_at if run else incident.updated_at)
         return began is not None and self._clock.now() - began >= _GIVE_UP
 
-    async def _hand_over(self, incident: Incident, held: HeldClaim, move: Move, error: Transient) -> Incident:
-        detail = f"{move.step} of step {move.index + 1} could not be completed: {error.message}. {told(incident)}"
+    async def _hand_over(self, incident: Incident, held: HeldClaim, move: Move, error: str) -> Incident:
+        detail = f"{move.step} of step {move.index + 1} could not be completed: {error}. {told(incident)}"
         return await self._end(incident, held, ev.Escalated(reason=Reason.ATTEMPTS_EXHAUSTED, detail=detail))
 
     async def _end(self, incident: Incident, held: HeldClaim, event: ev.Resolved | ev.Escalated) -> Incident:

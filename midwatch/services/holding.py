@@ -29,6 +29,10 @@ class Later(Exception):
         self.seconds, self.why = seconds, why
 
 
+class Blind(Later):
+    """The object could not be looked at, many times in a row."""
+
+
 class HeldClaim:
     """A claim and its renewals. Every method raises ``ClaimLost`` once another process holds it: stop at once."""
 

@@ -13,7 +13,7 @@ from midwatch.domain.regressions import regressions
 from midwatch.domain.runs import StepRecord
 from midwatch.services.checking import Checking
 from midwatch.services.effects import LiveObjects
-from midwatch.services.holding import HeldClaim, Later
+from midwatch.services.holding import Blind, HeldClaim
 from midwatch.services.ports import Journal
 from midwatch.services.runtime import Clock
 
@@ -35,7 +35,7 @@ class Verifying:
     ) -> tuple[Incident, Verification]:
         """The incident as it stands now, and where the verification of this step does.
 
-        Raises ``Later`` when the target could not be looked at for long.
+        Raises ``Blind`` when the target could not be looked at for long.
         """
         try:
             seen = await held.during(self._live.observe(step.target.ref))
@@ -44,7 +44,7 @@ class Verifying:
         except (Transient, Refused) as error:
             self._blind += 1
             if self._blind >= _BLIND_LOOKS:
-                raise Later(10.0, f"cannot verify: {error}") from error
+                raise Blind(10.0, f"cannot verify: {error}") from error
             return incident, Verification(Standing.PENDING, f"cannot look: {error}", patience)
         now = self._clock.now()
         # A clock that was turned back would give it hours: it has its time from the first look at the latest.
