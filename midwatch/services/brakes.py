@@ -55,7 +55,8 @@ class DeedBook(Protocol):
     ) -> T | None:
         """Write the deed down unless ``judge`` objects to the others since then; one at a time, house-wide.
 
-        Returns the objection. A key that is written already is let pass.
+        Returns the objection. A key that is written already (whoever wrote it died before it began) is judged again and
+        not counted twice; an objection to it takes it back, unless it has ended.
         """
         ...
 

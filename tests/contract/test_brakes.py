@@ -51,6 +51,29 @@ async def test_a_deed_is_counted_once_and_ends_once(store: AnyStore) -> None:
     assert await store.deeds.since(NOON + 2 * MINUTE) == ()
 
 
+async def test_what_was_let_begin_and_did_not_is_judged_again(store: AnyStore) -> None:
+    seen: list[tuple[Deed, ...]] = []
+
+    def allows(others: tuple[Deed, ...]) -> None:
+        seen.append(others)
+
+    def refuses(others: tuple[Deed, ...]) -> str:
+        seen.append(others)
+        return "protected meanwhile"
+
+    await store.deeds.admit("b", now=NOON, since=NOON - MINUTE, judge=lambda _: None)
+    for minute in range(2):
+        assert await store.deeds.admit("a", now=NOON + minute * MINUTE, since=NOON - MINUTE, judge=allows) is None
+    other, own = Deed(key="b", at=NOON), Deed(key="a", at=NOON)
+    assert seen == [(other,), (other,)], "it does not stand against itself"
+    assert await store.deeds.since(NOON) == (own, other)
+    assert await store.deeds.admit("a", now=NOON + MINUTE, since=NOON - MINUTE, judge=refuses) == "protected meanwhile"
+    assert await store.deeds.since(NOON) == (other,), "it did not begin"
+    await store.deeds.end("b", at=NOON, failed=True)
+    assert await store.deeds.admit("b", now=NOON, since=NOON - MINUTE, judge=refuses)
+    assert len(await store.deeds.since(NOON)) == 1, "what has ended did happen"
+
+
 async def test_what_did_not_begin_is_not_counted(store: AnyStore) -> None:
     await store.deeds.admit("a", now=NOON, since=NOON, judge=lambda _: None)
     await store.deeds.withdraw("a")

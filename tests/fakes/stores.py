@@ -487,11 +487,12 @@ class MemoryDeeds(_Port):
         self, key: str, *, now: datetime, since: datetime, judge: Callable[[tuple[Deed, ...]], T | None]
     ) -> T | None:
         await self._tables.enter()
-        if key in self._tables.deeds:
-            return None
-        objection = judge(self._since(since))
+        objection = judge(tuple(deed for deed in self._since(since) if deed.key != key))
+        known = self._tables.deeds.get(key)
         if objection is None:
-            self._tables.deeds[key] = Deed(key=key, at=now)
+            self._tables.deeds.setdefault(key, Deed(key=key, at=now))
+        elif known is not None and known.ended_at is None:
+            del self._tables.deeds[key]
         return objection
 
     async def end(self, key: str, *, at: datetime, failed: bool) -> None:

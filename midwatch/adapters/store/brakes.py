@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TypeVar
 
 import msgspec
-from sqlalchemy import Row, delete, or_, select, text, update
+from sqlalchemy import Delete, Row, delete, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from midwatch.adapters.store import tables as t
@@ -63,12 +63,13 @@ class PostgresDeeds:
         d = t.deeds.c
         async with self._database.begin() as connection:
             await connection.execute(_ONE_AT_A_TIME)
-            if (await connection.execute(select(d.key).where(d.key == key))).first() is not None:
-                return None
-            others = (await connection.execute(_since(since))).all()
+            others = (await connection.execute(_since(since).where(d.key != key))).all()
             objection = judge(tuple(_deed(row) for row in others))
             if objection is None:
-                await connection.execute(insert(t.deeds).values(key=key, at=now))
+                writing = insert(t.deeds).values(key=key, at=now)
+                await connection.execute(writing.on_conflict_do_nothing(index_elements=["key"]))
+            else:
+                await connection.execute(_withdrawn(key))
             return objection
 
     async def end(self, key: str, *, at: datetime, failed: bool) -> None:
@@ -79,11 +80,15 @@ class PostgresDeeds:
 
     async def withdraw(self, key: str) -> None:
         async with self._database.begin() as connection:
-            await connection.execute(delete(t.deeds).where(t.deeds.c.key == key, t.deeds.c.ended_at.is_(None)))
+            await connection.execute(_withdrawn(key))
 
     async def since(self, at: datetime) -> tuple[Deed, ...]:
         async with self._database.begin() as connection:
             return tuple(_deed(row) for row in (await connection.execute(_since(at))).all())
+
+
+def _withdrawn(key: str) -> Delete:
+    return delete(t.deeds).where(t.deeds.c.key == key, t.deeds.c.ended_at.is_(None))
 
 
 def _since(at: datetime):  # type: ignore[no-untyped-def]  # the type of a Select of four columns says nothing

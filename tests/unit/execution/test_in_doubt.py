@@ -6,6 +6,7 @@ import pytest
 
 from midwatch.domain.errors import Refused, Transient
 from midwatch.domain.incidents import State, Work
+from midwatch.domain.policy import Policy
 from midwatch.domain.reasons import Reason
 from tests.fakes.remedies import Bench
 
@@ -37,3 +38,14 @@ async def test_what_cannot_be_looked_at_after_the_act_is_told_to_people(error: E
     assert bench.clock.now() - acted_at >= timedelta(minutes=30)
     assert len(bench.cluster.mutations) == 1
     assert not await bench.due(Work.EXECUTE)
+
+
+async def test_what_was_protected_after_a_crash_before_the_start_is_not_touched() -> None:
+    bench = Bench()
+    incident = await bench.approved(await bench.incident())
+    assert await bench.brakes.admit(incident) is None, "and here it died"
+    bench.policy = Policy(cooldown_s=0.0, protected_namespaces=("shop",))
+    incident = await bench.executed()
+    assert (incident.state, incident.reason) == (State.ESCALATED, Reason.PROTECTED_NAMESPACE)
+    assert not bench.cluster.mutations
+    assert not await bench.store.deeds.since(bench.clock.now() - timedelta(hours=1))
