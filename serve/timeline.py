@@ -9,6 +9,7 @@ from midwatch.domain.approvals import ApprovalOutcome, Choice
 from midwatch.domain.cards import who_may
 from midwatch.domain.playbooks import VerdictKind
 from midwatch.domain.reasons import Reason
+from midwatch.domain.runs import touched
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
@@ -222,7 +223,7 @@ def _told_of_execution(event: ev.AnyEvent) -> tuple[str, str, str]:
         case ev.StepStarted():
             return f"Step {event.index + 1}: checked, acting now", "", "work"
         case ev.StepActed():
-            return f"Step {event.index + 1}: done, watching whether it helps", event.detail, "work"
+            return f"Step {event.index + 1}: done, watching whether it helps", touched(event.detail), "work"
         case ev.StepVerified():
             return f"Step {event.index + 1}: verified", event.detail, "good"
         case ev.StepFailed():

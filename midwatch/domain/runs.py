@@ -52,6 +52,20 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return next((step for step in self.steps if step.index == index), None)
 
 
+def touched(text: str) -> str:
+    """The names of the fields in captured state (a JSON object by field), without their values; other text as it is.
+
+    A value may hold secrets: rolling back touches a whole pod template with the environment of its containers.
+    """
+    if not text.startswith("{"):
+        return text
+    try:
+        fields = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return ""
+    return ", ".join(sorted(fields))
+
+
 def advance(execution: Execution, event: ev.AnyEvent, at: datetime) -> Execution:
     """Fold one of the executor's events in. Raises ``Invalid`` for a step that has not begun, or another event."""
     match event:
@@ -73,7 +87,7 @@ def advance(execution: Execution, event: ev.AnyEvent, at: datetime) -> Execution
                 acted=True,
                 acted_at=at,
                 acted_generation=event.generation,
-                detail=event.detail,
+                detail=touched(event.detail),
             )
         case ev.StepVerified():
             return _moved(execution, event.index, phase=Phase.VERIFIED, detail=event.detail)

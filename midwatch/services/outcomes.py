@@ -3,6 +3,7 @@
 from midwatch.domain import events as ev
 from midwatch.domain.errors import ClaimLost, Conflict, NotFound, Permanent, Refused
 from midwatch.domain.reasons import Reason
+from midwatch.domain.runs import touched
 from midwatch.services.effects import Effect, Outcome
 
 
@@ -12,7 +13,7 @@ def taken_effect(index: int, outcome: Outcome) -> ev.StepActed:
     return ev.StepActed(
         reason=Reason.FOUND_APPLIED if again else Reason.APPLIED,
         index=index,
-        detail="" if again else outcome.after,
+        detail="" if again else touched(outcome.after),
         generation=outcome.generation,
     )
 

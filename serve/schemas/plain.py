@@ -1,4 +1,7 @@
-"""Domain values as JSON for API clients: every field is there, whether or not it has its default."""
+"""Domain values as JSON for API clients: every field is there, whether or not it has its default.
+
+Captured state is for undoing alone: clients see the names of its fields, not what they hold.
+"""
 
 from collections.abc import Mapping
 from datetime import date
@@ -7,6 +10,9 @@ from typing import TypeAlias
 
 import msgspec
 from fastapi import Response
+
+from midwatch.domain.events import StepActed, StepStarted
+from midwatch.domain.runs import StepRecord, touched
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 
@@ -21,13 +27,27 @@ def plain(value: object) -> JsonValue:
         case date():  # a datetime too
             return value.isoformat()
         case msgspec.Struct():
-            return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+            fields = {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+            return fields | {name: touched(getattr(value, name)) for name in _captured(value)}
         case Mapping():
             return {str(key): plain(item) for key, item in value.items()}
         case list() | tuple() | set() | frozenset():
             return [plain(item) for item in value]
         case _:
             raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _captured(value: msgspec.Struct) -> tuple[str, ...]:
+    """The fields of a struct that hold, or once held, captured state."""
+    match value:
+        case StepStarted():
+            return ("before",)
+        case StepActed():
+            return ("detail",)
+        case StepRecord():
+            return ("before", "detail")
+        case _:
+            return ()
 
 
 def json_response(value: object, status: int = 200) -> Response:
