@@ -204,7 +204,7 @@ def plan_text(plan: Plan) -> Text:
             if not line.startswith(("--- ", "+++ ")):
                 text.append(f"\n    {line}", {"+": "green", "-": "red", "@": "dim"}.get(line[:1], ""))
     blast = plan.blast
-    touched = [f"{blast.pods} pods restart, {blast.ready_now} are ready now"] if blast.pods else []
+    touched = [f"{blast.pods} pods restart, {blast.ready_now} are ready now"] if blast.pods and not blast.evicts else []
     if blast.pdb_headroom is not None:
         touched.append(f"disruption budget leaves {blast.pdb_headroom}")
     if blast.endpoints_left is not None:

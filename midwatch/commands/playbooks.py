@@ -177,7 +177,7 @@ def _tell(made: Plan, verdict: Verdict) -> None:
     touched = [f"{blast.pods} pods, {blast.ready_now} ready now"]
     touched += [f"{blast.endpoints_left} endpoints"] if blast.endpoints_left is not None else []
     touched += [f"{blast.pdb_headroom} may be away by budget"] if blast.pdb_headroom is not None else []
-    out.print(f"Touches: {escape(', '.join(touched))}")
+    out.print(f"Touches: {escape(', '.join((*touched, *blast.notes)))}")
     out.print(f"Undo: {escape(made.undo_summary)}")
     for warning in made.warnings:
         out.print(f"[yellow]{escape(warning)}[/]")

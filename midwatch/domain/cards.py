@@ -108,7 +108,7 @@ def _blast(incident: Incident) -> tuple[str, ...]:
     if incident.plan is None:
         return ()
     blast = incident.plan.blast
-    lines = [f"{blast.pods} pods restart, {blast.ready_now} are ready now"] if blast.pods else []
+    lines = [f"{blast.pods} pods restart, {blast.ready_now} are ready now"] if blast.pods and not blast.evicts else []
     if blast.pdb_headroom is not None:
         lines.append(f"disruption budget leaves {blast.pdb_headroom}")
     if blast.endpoints_left is not None:

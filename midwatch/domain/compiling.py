@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 
 import msgspec
 
@@ -9,7 +10,7 @@ from midwatch.domain.actions import ACTIONS
 from midwatch.domain.errors import Refused
 from midwatch.domain.objects.quantities import quantity
 from midwatch.domain.observed import Observed
-from midwatch.domain.playbooks import BlastRadius, Check, Plan, PlanStep, Target
+from midwatch.domain.playbooks import BlastRadius, Check, Evicted, Plan, PlanStep, Target
 from midwatch.domain.reasons import Reason
 from midwatch.domain.recipes import PLACES, Kind, Mode, Parameter, Playbook, RecipeStep, Taken, Value
 from midwatch.domain.refs import ObjectRef
@@ -105,6 +106,9 @@ def _step(step: RecipeStep, seen: Observed, target: Target, chosen: dict[str, Sc
     changes = ", ".join(
         f"{name.replace('_', ' ')} → {value}" for name, value in params.items() if name not in action.required
     )
+    if step.action == "drain" and (evicts := _evicts(seen)):
+        # What is approved is evictions from these namespaces: the act makes none elsewhere.
+        params["namespaces"] = ",".join(sorted({pod.ref.namespace for pod in evicts}))
     return PlanStep(
         action=step.action,
         target=target,
@@ -189,6 +193,7 @@ def live_value(name: str, seen: Observed) -> str | int:
 
 def blast_radius(seen: Observed) -> BlastRadius:
     """How much a change of this object touches."""
+    evicts = _evicts(seen)
     return BlastRadius(
         pods=len(seen.living_pods) or seen.desired,
         ready_now=sum(pod.ready for pod in seen.living_pods) if seen.pods else seen.ready,
@@ -197,7 +202,23 @@ def blast_radius(seen: Observed) -> BlastRadius:
         endpoints_left=seen.endpoints_ready,
         gitops_owner=seen.gitops_owner,
         human_edit_at=seen.human_edit_at,
+        notes=(_told(evicts),) if evicts else (),
+        evicts=evicts,
+        owners=seen.owners,
     )
+
+
+def _evicts(seen: Observed) -> tuple[Evicted, ...]:
+    if seen.ref.kind != "Node":
+        return ()
+    pods = seen.living_pods
+    return tuple(Evicted(ref=ObjectRef("Pod", pod.name, pod.namespace, pod.uid), owners=pod.owners) for pod in pods)
+
+
+def _told(evicts: tuple[Evicted, ...]) -> str:
+    counts = Counter(pod.ref.namespace for pod in evicts)
+    where = ", ".join(f"{count} in {name}" for name, count in sorted(counts.items()))
+    return f"evicts {len(evicts)} pods: {where}"
 
 
 def _warnings(seen: Observed) -> tuple[str, ...]:

@@ -19,7 +19,11 @@ class ContainerSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class PodSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One pod of a workload. ``waiting`` is the worst waiting reason, ``failing`` names its containers in trouble."""
+    """One pod of a workload, or on a node. ``waiting`` is the worst waiting reason, ``failing`` its broken containers.
+
+    ``namespace`` and ``owners`` (from its controller to the top) are told for the pods of a node alone: those of
+    a workload are in its namespace and have it as their owner. A pod of a node without owners never comes back.
+    """
 
     name: str
     uid: str = ""
@@ -30,6 +34,8 @@ class PodSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
     deleting: bool = False
     failing: tuple[str, ...] = ()
     oom_killed: tuple[str, ...] = ()
+    namespace: str = ""
+    owners: tuple[ObjectRef, ...] = ()
 
 
 class RevisionSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

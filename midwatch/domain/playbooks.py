@@ -111,8 +111,18 @@ class PlanStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     on_failure: OnFailure = OnFailure.UNDO
 
 
+class Evicted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A pod that a drain evicts. ``owners``: from its controller to the top; without any it never comes back."""
+
+    ref: ObjectRef
+    owners: tuple[ObjectRef, ...] = ()
+
+
 class BlastRadius(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How much a plan touches: pods that restart, ready pods left meanwhile, PDB headroom, who owns the object."""
+    """How much a plan touches: pods that restart, ready pods left meanwhile, PDB headroom, who owns the object.
+
+    ``evicts``: pods that leave a drained node. ``owners``: what the target belongs to, from its controller to the top.
+    """
 
     pods: int = 0
     ready_now: int = 0
@@ -122,6 +132,8 @@ class BlastRadius(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     gitops_owner: str = ""
     human_edit_at: datetime | None = None
     notes: tuple[str, ...] = ()
+    evicts: tuple[Evicted, ...] = ()
+    owners: tuple[ObjectRef, ...] = ()
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -136,6 +148,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     undo_summary: str = ""
     warnings: tuple[str, ...] = ()
     shadow: bool = False
+
+    @property
+    def touched(self) -> tuple[ObjectRef, ...]:
+        """Everything that a rule may protect: the targets, the pods that are evicted, and what owns each of them."""
+        blast = self.blast
+        evicted = [ref for pod in blast.evicts for ref in (pod.ref, *pod.owners)]
+        return tuple(dict.fromkeys((*(step.target.ref for step in self.steps), *blast.owners, *evicted)))
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -232,7 +232,10 @@ def _refusals(plan: Plan, policy: Policy, context: Context, now: datetime) -> It
     if plan.shadow or _fits(plan.playbook, policy.shadow):
         yield Reason.SHADOW, "Shadow mode: this is what Midwatch would do; it only says so, and looks who does it."
     namespaces = _namespaces(plan)
-    yield from _stops(policy, context.pauses, tuple(step.target.ref for step in plan.steps), now)
+    yield from _stops(policy, context.pauses, plan.touched, now)
+    for pod in plan.blast.evicts:
+        if not pod.owners:
+            yield Reason.PRECHECK_FAILED, f"{pod.ref} has no controller: evicted, it would never come back."
     for name in namespaces:
         ceiling = _ceiling(policy, name, context.cluster)
         if ceiling is not None and plan.risk.rank > ceiling.risk.rank:
@@ -258,9 +261,11 @@ def _refusals(plan: Plan, policy: Policy, context: Context, now: datetime) -> It
         yield Reason.RATE_EXCEEDED, f"{acted} actions in the last hour; policy allows {policy.actions_per_hour}."
 
 
-def stopped(policy: Policy, pauses: tuple[Pause, ...], ref: ObjectRef, now: datetime) -> tuple[Reason, str] | None:
-    """Why this object may not be changed at this instant, whatever was allowed before: asked before each act."""
-    return next(_stops(policy, pauses, (ref,), now), None)
+def stopped(
+    policy: Policy, pauses: tuple[Pause, ...], refs: tuple[ObjectRef, ...], now: datetime
+) -> tuple[Reason, str] | None:
+    """Why these objects may not be changed at this instant, whatever was allowed before: asked before each act."""
+    return next(_stops(policy, pauses, refs, now), None)
 
 
 def _stops(
@@ -277,14 +282,16 @@ def _stops(
             yield Reason.FROZEN, f"Freeze {freeze.name!r} lasts until {freeze.end:%Y-%m-%d %H:%M} UTC."
     for name in namespaces:
         if name and _fits(name, policy.protected_namespaces):
-            yield Reason.PROTECTED_NAMESPACE, f"Namespace {name} is protected: Midwatch changes nothing there."
+            ref = next(ref for ref in refs if ref.namespace == name)
+            yield Reason.PROTECTED_NAMESPACE, f"Namespace {name} is protected: Midwatch changes nothing there ({ref})."
     for ref in refs:
         if _fits(ref.path, policy.protected_objects):
-            yield Reason.PROTECTED_NAMESPACE, f"{ref} is protected: Midwatch does not change it."
+            said = f"{ref} is protected: Midwatch does not change it, nor what belongs to it."
+            yield Reason.PROTECTED_NAMESPACE, said
 
 
 def _namespaces(plan: Plan) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(step.target.ref.namespace for step in plan.steps))
+    return tuple(dict.fromkeys(ref.namespace for ref in plan.touched))
 
 
 def _fits(name: str, patterns: tuple[str, ...]) -> bool:

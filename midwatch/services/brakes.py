@@ -84,10 +84,10 @@ class Brakes:
         now = self._clock.now()
         return _context(incident, await self._pauses.active(now), await self._deeds.since(now - self._window()))
 
-    async def stopped(self, ref: ObjectRef) -> tuple[Reason, str] | None:
-        """Why this object may not be changed now, ``None`` when it may: asked before each act."""
+    async def stopped(self, refs: tuple[ObjectRef, ...]) -> tuple[Reason, str] | None:
+        """Why these objects may not be changed now, ``None`` when they may: asked before each act."""
         now = self._clock.now()
-        return stopped(self._policy.current(), await self._pauses.active(now), ref, now)
+        return stopped(self._policy.current(), await self._pauses.active(now), refs, now)
 
     async def admit(self, incident: Incident) -> Verdict | None:
         """Let the incident's plan begin and count it, or the refusal that stands against it.

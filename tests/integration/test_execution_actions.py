@@ -131,7 +131,10 @@ async def test_a_drained_node_is_empty_but_for_daemons(remedy: Remedy) -> None:
         [await seen_node(remedy, item["metadata"]["name"]) for item in await remedy.kube.list("Node")],
         key=lambda item: item[1],
     )
-    wanted = await call(remedy, "drain", busy[0])
+    looked = await remedy.live.observe(busy[0])
+    assert looked is not None
+    assert any(owner.kind == "Deployment" for pod in looked.pods for owner in pod.owners)
+    wanted = await call(remedy, "drain", busy[0], namespaces=",".join({pod.namespace for pod in looked.pods}))
     assert busy[1] > 0
     await remedy.actions.act(wanted)
     seen = await remedy.live.observe(busy[0])

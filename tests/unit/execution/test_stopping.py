@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from midwatch.domain import events as ev
@@ -12,6 +13,7 @@ from midwatch.domain.incidents import Incident, State, Work
 from midwatch.domain.playbooks import Risk, VerdictKind
 from midwatch.domain.policy import Freeze, Policy
 from midwatch.domain.reasons import Reason
+from midwatch.domain.refs import ObjectRef
 from midwatch.domain.signals import Tier
 from midwatch.services.stopping import Stopping
 from tests.fakes.cluster import FakeCluster
@@ -115,6 +117,21 @@ async def test_what_is_protected_meanwhile_is_not_touched_by_the_next_step() -> 
 
     async def protects() -> None:
         bench.policy = Policy(cooldown_s=0.0, protected_objects=("Deployment/shop/*",))
+
+    bench.cluster.after_act = protects
+    incident = await bench.executed()
+    assert incident.reason is Reason.PROTECTED_NAMESPACE
+    assert len(bench.cluster.mutations) == 1
+
+
+async def test_an_owner_that_is_protected_meanwhile_protects_what_belongs_to_it() -> None:
+    bench = Bench()
+    root = ObjectRef("Shop", "root", "shop")
+    bench.cluster.seen = msgspec.structs.replace(bench.cluster.seen, owners=(root,))
+    await two_steps(bench)
+
+    async def protects() -> None:
+        bench.policy = Policy(cooldown_s=0.0, protected_objects=("Shop/shop/*",))
 
     bench.cluster.after_act = protects
     incident = await bench.executed()

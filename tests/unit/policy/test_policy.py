@@ -8,7 +8,8 @@ import pytest
 
 from midwatch.adapters.catalog.policy import FilePolicy, load_policy
 from midwatch.adapters.catalog.yaml_source import Faults
-from midwatch.domain.playbooks import BlastRadius, Plan, PlanStep, Risk, Target, Verdict, VerdictKind
+from midwatch.domain.brakes import Pause
+from midwatch.domain.playbooks import BlastRadius, Evicted, Plan, PlanStep, Risk, Target, Verdict, VerdictKind
 from midwatch.domain.policy import Ceiling, Context, Freeze, Policy, decide
 from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef
@@ -25,6 +26,17 @@ def plan(risk: Risk = Risk.LOW, namespace: str = "shop", action: str = "restart_
 
 def verdict(made: Plan, policy: Policy | None = None, **context: object) -> Verdict:
     return decide(made, policy or Policy(), msgspec.structs.replace(SURE, **context), NOON)
+
+
+def drain(*pods: Evicted) -> Plan:
+    step = PlanStep(action="drain", target=Target(ObjectRef("Node", "node-1", "", "u")), risk=Risk.HIGH)
+    blast = BlastRadius(evicts=pods)
+    return Plan(playbook="p", playbook_digest="d", title="t", risk=Risk.HIGH, steps=(step,), blast=blast)
+
+
+def lodger(namespace: str = "shop") -> Evicted:
+    owners = (ObjectRef("ReplicaSet", "web-a", namespace), ObjectRef("Deployment", "web", namespace))
+    return Evicted(ref=ObjectRef("Pod", "web-1", namespace), owners=owners)
 
 
 def test_low_risk_runs_alone_where_everything_allows_it() -> None:
@@ -95,6 +107,78 @@ def test_what_is_refused(made: Plan, policy: Policy, context: dict[str, object],
     said = verdict(made, policy, **context)
     assert (said.kind, said.rule) == (VerdictKind.REFUSE, rule)
     assert said.sentence
+
+
+@pytest.mark.parametrize(
+    ("pod", "policy", "context", "rule", "said"),
+    [
+        (
+            lodger("kube-system"),
+            Policy(),
+            {},
+            Reason.PROTECTED_NAMESPACE,
+            "changes nothing there (Pod kube-system/web-1)",
+        ),
+        (
+            lodger(),
+            Policy(protected_objects=("Deployment/shop/*",)),
+            {},
+            Reason.PROTECTED_NAMESPACE,
+            "Deployment shop/web is protected",
+        ),
+        (
+            lodger(),
+            Policy(protected_objects=("Pod/shop/*",)),
+            {},
+            Reason.PROTECTED_NAMESPACE,
+            "Pod shop/web-1 is protected",
+        ),
+        (
+            lodger(),
+            Policy(),
+            {"pauses": (Pause(id="1", starts_at=NOON, by="ann", namespaces=("shop",)),)},
+            Reason.FROZEN,
+            "Actions in shop are paused by ann",
+        ),
+        (
+            lodger(),
+            Policy(freezes=(Freeze(name="x", start=NOON, end=NOON + timedelta(hours=1), namespaces=("shop",)),)),
+            {},
+            Reason.FROZEN,
+            "Freeze 'x'",
+        ),
+        (
+            lodger(),
+            Policy(ceilings=(Ceiling(namespaces=("shop",), risk=Risk.MEDIUM),)),
+            {},
+            Reason.ABOVE_RISK_CEILING,
+            "namespace shop",
+        ),
+        (
+            Evicted(ref=ObjectRef("Pod", "alone", "shop")),
+            Policy(),
+            {},
+            Reason.PRECHECK_FAILED,
+            "Pod shop/alone has no controller",
+        ),
+    ],
+    ids=["protected-namespace", "protected-owner", "protected-pod", "paused", "freeze", "ceiling", "no-controller"],
+)
+def test_a_drain_is_held_to_the_rules_of_every_pod_it_evicts(
+    pod: Evicted, policy: Policy, context: dict[str, object], rule: Reason, said: str
+) -> None:
+    found = verdict(drain(lodger("other"), pod), policy, **context)
+    assert (found.kind, found.rule) == (VerdictKind.REFUSE, rule)
+    assert said in found.sentence
+    assert verdict(drain(lodger("other")), policy, **context).kind is VerdictKind.ASK
+
+
+def test_what_protects_an_owner_protects_what_belongs_to_it() -> None:
+    policy = Policy(protected_objects=("StatefulSet/databases/*",))
+    made = plan(namespace="databases", owners=(ObjectRef("StatefulSet", "db", "databases", "s"),))
+    said = verdict(made, policy)
+    assert (said.kind, said.rule) == (VerdictKind.REFUSE, Reason.PROTECTED_NAMESPACE)
+    assert verdict(plan(namespace="databases"), policy).kind is VerdictKind.AUTO
 
 
 @pytest.mark.parametrize(

@@ -52,15 +52,17 @@ class ClusterActions:
             live = await self._live(call.ref)
             if pointers.last_action(live) == call.key and not dry_run:
                 if call.action == "drain":
-                    await self._evict_all(call.ref)
+                    await self._evict_all(call)
                 return Outcome(effect=Effect.ALREADY_APPLIED, generation=_generation(live))
             _expect(call, live)
+            if call.action == "drain" and not dry_run:
+                await self._to_evict(call)  # what must not be evicted is found before the node is cordoned
             try:
                 outcome = await self._change(call, live, dry_run=dry_run)
             except Conflict:
                 continue  # somebody wrote in between (often only a status): look again, compare again
             if call.action == "drain" and not dry_run:
-                await self._evict_all(call.ref)
+                await self._evict_all(call)
             return outcome
         raise Transient(f"{call.ref} changes faster than it can be patched", 2.0)
 
@@ -121,27 +123,39 @@ class ClusterActions:
             return Outcome(effect=Effect.ALREADY_APPLIED)
         return Outcome(effect=Effect.DRY_RUN if dry_run else Effect.APPLIED, diff=diffs.deletion(live))
 
-    async def _evict_all(self, node: ObjectRef) -> None:
+    async def _evict_all(self, call: ActionCall) -> None:
         """Evict what may be evicted; pods whose budgets say not now are asked again for a while."""
         left: list[Json] = []
         try:
             async with asyncio.timeout(_DRAIN_S):
-                while left := [
-                    pod
-                    for pod in await self._pods_of(node)
-                    if evictable(pod) and not pod["metadata"].get("deletionTimestamp")
-                ]:
+                while left := await self._to_evict(call):
                     for pod in left:
                         await self._evict(pod)
                     await self._clock.sleep(0.5)
         except TimeoutError as error:
             names = ", ".join(pod["metadata"]["name"] for pod in left[:5])
-            raise Permanent(
-                f"{len(left)} pods stay on {node.name}, their budgets do not let them go: {names}"
-            ) from error
+            said = f"{len(left)} pods stay on {call.ref.name}, their budgets do not let them go: {names}"
+            raise Permanent(said) from error
 
-    async def _pods_of(self, node: ObjectRef) -> Sequence[Json]:
-        return await self._kube.list("Pod", fields=f"spec.nodeName={node.name}")
+    async def _to_evict(self, call: ActionCall) -> list[Json]:
+        """Pods on the node that have to leave it, as it stands now.
+
+        Raises ``Refused`` where one of them must not: it has no controller, or is of a namespace that the call does not
+        name. Such a pod may have come after the plan was approved.
+        """
+        node, allowed = call.ref.name, str(call.params.get("namespaces", "")).split(",")
+        pods = [
+            pod
+            for pod in await self._kube.list("Pod", fields=f"spec.nodeName={node}")
+            if evictable(pod) and not pod["metadata"].get("deletionTimestamp")
+        ]
+        for meta in (pod["metadata"] for pod in pods):
+            which = f"Pod {meta['namespace']}/{meta['name']} on {node}"
+            if not any(owner.get("controller") for owner in meta.get("ownerReferences") or ()):
+                raise Refused(Reason.PRECHECK_FAILED, f"{which} has no controller: evicted, it would never come back")
+            if meta["namespace"] not in allowed:
+                raise Refused(Reason.TARGET_CHANGED, f"{which} is of a namespace from which no eviction was approved")
+        return pods
 
     async def _evict(self, pod: Json) -> None:
         meta = pod["metadata"]

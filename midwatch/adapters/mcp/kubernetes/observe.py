@@ -24,6 +24,9 @@ _GITOPS = {
     "helm.toolkit.fluxcd.io/name": "Flux",
 }
 _MAX_OWNERS = 5
+_MIDDLE = ("ReplicaSet", "Job")
+"""Controllers that mostly have an owner themselves."""
+_AT_ONCE = 8
 
 
 class LiveCluster:
@@ -43,7 +46,7 @@ class LiveCluster:
         document = {"kind": ref.kind, **document}
         if ref.kind == "Node":
             pods = await self._kube.list("Pod", fields=f"spec.nodeName={ref.name}")
-            return seen(document, pods=[pod for pod in pods if evictable(pod)])
+            return await self._with_tops(seen(document, pods=[pod for pod in pods if evictable(pod)]))
         if ref.kind == "Job":
             uid = document["metadata"]["uid"]
             reruns = await self._optional("Job", ref.namespace, labels=f"{RERUN_OF}={uid}")
@@ -92,6 +95,25 @@ class LiveCluster:
             except (NotFound, Refused, Invalid):
                 break  # an owner of a kind we may not read, or do not know: what is known of it stands
         return tuple(owners)
+
+    async def _with_tops(self, node: Observed) -> Observed:
+        """The node, with what owns the controllers of its pods: people protect a Deployment, not a ReplicaSet."""
+        heads = sorted({pod.owners[0] for pod in node.pods if pod.owners and pod.owners[0].kind in _MIDDLE})
+        few = asyncio.Semaphore(_AT_ONCE)
+
+        async def above(ref: ObjectRef) -> tuple[ObjectRef, ...]:
+            async with few:
+                try:
+                    return _controller(await self._kube.get(ref.kind, ref.name, ref.namespace) or {})
+                except (NotFound, Refused):
+                    return ()  # what is known of its owners stands
+
+        tops = dict(zip(heads, await asyncio.gather(*map(above, heads)), strict=True))
+        pods = (
+            msgspec.structs.replace(pod, owners=pod.owners + tops.get(pod.owners[0], ())) if pod.owners else pod
+            for pod in node.pods
+        )
+        return msgspec.structs.replace(node, pods=tuple(pods))
 
     async def _endpoints(self, namespace: str, labels: dict[str, str]) -> int | None:
         """Ready addresses behind the Services that select these labels; ``None`` when no Service does."""
@@ -144,7 +166,7 @@ def seen(
     kind = str(document.get("kind", ""))
     meta, spec, status = (document.get(name) or {} for name in ("metadata", "spec", "status"))
     numbers = _numbers(kind, spec, status)
-    listed = [pod_seen(pod) for pod in pods]
+    listed = [_lodger(pod) if kind == "Node" else pod_seen(pod) for pod in pods]
     if kind == "Pod":
         own = pod_seen(document)
         numbers |= {"ready": int(own.ready), "desired": 1, "total": 1}
@@ -210,6 +232,20 @@ def pod_seen(pod: Json) -> PodSeen:
         failing=tuple(failing),
         oom_killed=tuple(killed),
     )
+
+
+def _lodger(pod: Json) -> PodSeen:
+    """A pod on a node, of whichever namespace and owner."""
+    namespace = str(pod["metadata"].get("namespace") or "")
+    return msgspec.structs.replace(pod_seen(pod), namespace=namespace, owners=_controller(pod))
+
+
+def _controller(document: Json) -> tuple[ObjectRef, ...]:
+    """What controls the object; empty where nothing does."""
+    meta = document.get("metadata") or {}
+    found = [item for item in meta.get("ownerReferences") or () if item.get("controller")]
+    namespace = meta.get("namespace") or ""
+    return tuple(ObjectRef(item["kind"], item["name"], namespace, item.get("uid", "")) for item in found[:1])
 
 
 def rerun_state(jobs: Iterable[Json]) -> str:

@@ -250,7 +250,32 @@ def _add_acting_on_nodes_and_jobs(server: MCPServer[None], actions: ClusterActio
     _plain(server, actions, "resume", "Resume a suspended CronJob.")
     _plain(server, actions, "cordon", "Let no new pods be placed on a node.")
     _plain(server, actions, "uncordon", "Let pods be placed on a node again.")
-    _plain(server, actions, "drain", "Cordon a node and evict its pods, as far as their budgets allow.")
+    _add_drain(server, actions)
+
+
+def _add_drain(server: MCPServer[None], actions: ClusterActions) -> None:
+    @server.tool(annotations=_ACT, structured_output=False)
+    async def drain(
+        kind: Kind,
+        name: Name,
+        idempotency_key: Key,
+        expect_uid: Uid,
+        namespace: Namespace = "",
+        namespaces: Annotated[
+            str, Field(description="Namespaces, by commas, whose pods may be evicted; with a pod of another it stops.")
+        ] = "",
+        expect_generation: Generation = None,
+        dry_run: DryRun = False,
+    ) -> str:
+        """Cordon a node and evict its pods, as far as their budgets allow. Pods without a controller stop it."""
+        call = ActionCall(
+            action="drain",
+            ref=ObjectRef(kind, name, namespace, expect_uid),
+            key=idempotency_key,
+            params={"namespaces": namespaces},
+            generation=expect_generation,
+        )
+        return await _done(actions, call, dry_run)
 
 
 def _plain(server: MCPServer[None], actions: ClusterActions, action: str, says: str) -> None:
