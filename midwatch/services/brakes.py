@@ -13,10 +13,9 @@ from msgspec import structs
 from midwatch.domain.brakes import Deed, Pause
 from midwatch.domain.errors import Invalid
 from midwatch.domain.incidents import Incident, State
-from midwatch.domain.playbooks import Verdict, VerdictKind
+from midwatch.domain.playbooks import Plan, Verdict, VerdictKind
 from midwatch.domain.policy import Context, Policy, decide, refuse, stopped
 from midwatch.domain.reasons import Reason
-from midwatch.domain.refs import ObjectRef
 from midwatch.domain.signals import Tier
 from midwatch.services.runtime import Clock
 
@@ -84,10 +83,10 @@ class Brakes:
         now = self._clock.now()
         return _context(incident, await self._pauses.active(now), await self._deeds.since(now - self._window()))
 
-    async def stopped(self, refs: tuple[ObjectRef, ...]) -> tuple[Reason, str] | None:
-        """Why these objects may not be changed now, ``None`` when they may: asked before each act."""
+    async def stopped(self, plan: Plan | None) -> tuple[Reason, str] | None:
+        """Why nothing that the plan touches may be changed now, ``None`` when it may: asked before each act."""
         now = self._clock.now()
-        return stopped(self._policy.current(), await self._pauses.active(now), refs, now)
+        return stopped(self._policy.current(), await self._pauses.active(now), plan.touched if plan else (), now)
 
     async def admit(self, incident: Incident) -> Verdict | None:
         """Let the incident's plan begin and count it, or the refusal that stands against it.

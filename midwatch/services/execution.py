@@ -29,7 +29,6 @@ from midwatch.domain.incidents import Incident, Work, decide
 from midwatch.domain.observed import Observed
 from midwatch.domain.playbooks import Check, PlanStep, plan_digest
 from midwatch.domain.reasons import Reason
-from midwatch.domain.refs import ObjectRef
 from midwatch.domain.regressions import Baseline, baseline_of
 from midwatch.domain.runs import Execution as Run
 from midwatch.domain.runs import StepRecord
@@ -190,7 +189,7 @@ class Execution:
         generation = expected_generation(incident, index)
         target = msgspec.structs.replace(step.target, generation=generation)
         call = msgspec.structs.replace(ActionCall.of(step, key), generation=generation)
-        if (stop := await self._brakes.stopped(_touched(incident))) is not None:
+        if (stop := await self._brakes.stopped(incident.plan)) is not None:
             return await self._fail(incident, held, index, *stop)
         try:
             seen = await held.during(self._live.observe(step.target.ref))
@@ -220,7 +219,7 @@ class Execution:
 
     async def _act(self, incident: Incident, index: int, held: HeldClaim) -> Incident:
         step, record = _step(incident, index), _record(incident, index)
-        if (stop := await self._brakes.stopped(_touched(incident))) is not None:
+        if (stop := await self._brakes.stopped(incident.plan)) is not None:
             return await self._fail(incident, held, index, *stop)
         call = msgspec.structs.replace(ActionCall.of(step, record.key), generation=record.generation)
         try:
@@ -392,10 +391,6 @@ def _step(incident: Incident, index: int) -> PlanStep:
     if incident.plan is None:
         raise Invalid(f"{incident.id}: no plan")
     return incident.plan.steps[index]
-
-
-def _touched(incident: Incident) -> tuple[ObjectRef, ...]:
-    return incident.plan.touched if incident.plan else ()
 
 
 def _record(incident: Incident, index: int) -> StepRecord:
