@@ -74,6 +74,7 @@ _WHY = {
     Reason.HUMAN_EDIT_RECENT: "a person edited it minutes ago",
     Reason.TARGET_GONE: "the object is gone",
     Reason.TARGET_CHANGED: "the object changed meanwhile",
+    Reason.TARGET_RECOVERED: "the object recovered, others still fire",
     Reason.PLAYBOOK_CHANGED: "its playbook was edited meanwhile",
     Reason.TARGET_OUTSIDE_INCIDENT: "the object is outside this incident",
     Reason.NO_PLAYBOOK: "no playbook fits",

@@ -163,6 +163,13 @@ def _pods_ready(_: Target, seen: Observed) -> Result:
     return Result(Standing.HOLDING, f"{ready} of {seen.desired} pods are ready")
 
 
+def _not_ready(_: Target, seen: Observed) -> Result:
+    ready = bool(seen.ready) if seen.ref.kind == "Pod" else seen.desired > 0 and seen.ready >= seen.desired
+    if ready:
+        return Result(Standing.BROKEN, f"{seen.ref} is ready: there is nothing to mend")
+    return Result(Standing.HOLDING, f"{seen.ref} is not ready")
+
+
 def _finished(_: Target, seen: Observed) -> Result:
     if seen.state in ("Failed", "Succeeded", "Complete"):
         return Result(Standing.HOLDING, f"{seen.ref} has ended: {seen.state}")
@@ -214,6 +221,7 @@ _LOOKS: dict[str, Callable[[Target, Observed], Result]] = {
     "scaled": _scaled,
     "rollout_complete": _rollout,
     "pods_ready": _pods_ready,
+    "not_ready": _not_ready,
     "finished": _finished,
     "expandable": _expandable,
     "expanded": _expanded,

@@ -10,6 +10,7 @@ from midwatch.domain.errors import Invalid
 from midwatch.domain.incidents import Incident
 from midwatch.domain.playbooks import OnFailure, Plan, Verdict, VerdictKind, plan_digest
 from midwatch.domain.reasons import Reason
+from midwatch.domain.recovery import needless
 from midwatch.domain.runs import Execution, Phase, StepRecord
 
 STOPPED = (Reason.FROZEN, Reason.CANCELLED)
@@ -168,7 +169,7 @@ def told(incident: Incident) -> str:
 
 
 def voided(incident: Incident, reason: Reason, sentence: str) -> list[ev.AnyEvent]:
-    """What ends a plan that must not be carried out any more. Cleared signals need nobody."""
+    """What ends a plan that must not be carried out any more. Cleared signals and a new plan need nobody."""
     events: list[ev.AnyEvent] = []
     if incident.approval is not None:
         events.append(
@@ -176,13 +177,22 @@ def voided(incident: Incident, reason: Reason, sentence: str) -> list[ev.AnyEven
                 reason=reason, approval=incident.approval.id, outcome=ApprovalOutcome.VOID, comment=sentence
             )
         )
-    if reason is not Reason.SIGNALS_CLEARED:
+    if reason not in (Reason.SIGNALS_CLEARED, Reason.TARGET_RECOVERED):
         events.append(ev.Escalated(reason=reason, detail=sentence))
     return events
 
 
-def stood_down(plan: Plan, sentence: str) -> ev.PlanProposed:
-    """A plan that policy let run alone, and that nothing calls for any more: kept in view, not carried out."""
-    reason = Reason.SIGNALS_CLEARED
+def set_aside(incident: Incident, plan: Plan) -> list[ev.AnyEvent]:
+    """What ends a plan that nothing calls for any more, empty while something does. Nobody is told.
+
+    A plan that policy let run alone is kept in view, not carried out; it is made anew while anything fires.
+    """
+    if not incident.active:
+        reason, sentence = Reason.SIGNALS_CLEARED, "Nothing fires any more: there is nothing to do."
+    elif sentence := needless(incident, plan):
+        reason = Reason.TARGET_RECOVERED
+    else:
+        return []
     verdict = Verdict(kind=VerdictKind.REFUSE, rule=reason, sentence=sentence)
-    return ev.PlanProposed(reason=reason, plan=plan, digest=plan_digest(plan), verdict=verdict)
+    alone = ev.PlanProposed(reason=reason, plan=plan, digest=plan_digest(plan), verdict=verdict)
+    return voided(incident, reason, sentence) or [alone]

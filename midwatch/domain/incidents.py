@@ -200,7 +200,9 @@ def _changes(incident: Incident, event: ev.AnyEvent, at: datetime) -> dict[str, 
             return {"approval": _request(incident, votes=(*_votes(incident), event.vote))}
         case ev.ApprovalClosed():
             closed = _request(incident, outcome=event.outcome, decided_by=event.by, comment=event.comment)
-            return {"approval": closed} | _state(State.PROPOSED, event)
+            # The question was about something that is well again: what still fires is planned for anew.
+            anew = {"planned_report": None} if event.reason is Reason.TARGET_RECOVERED else {}
+            return {"approval": closed} | anew | _state(State.PROPOSED, event)
         case ev.ApprovalReminded():
             return {"approval": _request(incident, reminded_at=at)}
         case ev.CancelAsked():
@@ -224,20 +226,8 @@ def _changes(incident: Incident, event: ev.AnyEvent, at: datetime) -> dict[str, 
 
 
 def _opened(event: ev.IncidentOpened, at: datetime) -> dict[str, object]:
-    names = (
-        "key",
-        "cluster",
-        "condition",
-        "severity",
-        "title",
-        "subject",
-        "owner",
-        "rule",
-        "tier",
-        "playbook",
-        "notify",
-    )
-    copied = {name: getattr(event, name) for name in names}
+    own = ("key", "cluster", "condition", "severity", "title", "subject", "owner", "rule", "tier", "playbook", "notify")
+    copied = {name: getattr(event, name) for name in own}
     return copied | {"opened_at": at, "began_at": event.began_at or at} | _state(State.OPEN, event)
 
 

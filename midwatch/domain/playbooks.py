@@ -62,6 +62,7 @@ CHECKS = (
     "has_controller",
     "rollout_complete",
     "pods_ready",
+    "not_ready",
     "signals_clear",
     "gone",
     "finished",

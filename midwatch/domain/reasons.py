@@ -98,6 +98,7 @@ class Reason(StrEnum):
     REJECTED_BY_HUMAN = "rejected-by-human"
     APPROVAL_EXPIRED = "approval-expired"
     TARGET_CHANGED = "target-changed"
+    TARGET_RECOVERED = "target-recovered"
     PLAYBOOK_CHANGED = "playbook-changed"
     SIGNALS_CLEARED = "signals-cleared"
     HALF_TIME = "half-time"

@@ -25,6 +25,7 @@ from midwatch.domain.ids import ApprovalId, ClickId
 from midwatch.domain.incidents import Incident
 from midwatch.domain.playbooks import Plan, VerdictKind
 from midwatch.domain.reasons import Reason
+from midwatch.domain.recovery import needless
 from midwatch.domain.users import Person, Role
 from midwatch.services.drafting import Catalogue
 from midwatch.services.effects import LiveObjects
@@ -253,6 +254,8 @@ class Approvals:
             return world
         if judge(request, click, world, now, person).outcome is not ApprovalOutcome.APPROVED:
             return world  # nothing depends on the cluster yet: do not make people wait for it
+        if well := needless(incident, incident.plan):
+            return msgspec.structs.replace(world, why=Reason.TARGET_RECOVERED, changed=well.removesuffix("."))
         if incident.cluster in self._away:
             raise self._away[incident.cluster]
         try:
@@ -292,9 +295,9 @@ def _journalled(request: ApprovalRequest, click: Click, decision: Decision) -> S
 def _closing(
     request: ApprovalRequest, outcome: ApprovalOutcome, reason: Reason, by: str, sentence: str
 ) -> list[ev.AnyEvent]:
-    """The end of a question, and in the same append who has it now. Cleared signals need nobody."""
+    """The end of a question, and in the same append who has it now. Cleared signals and a new plan need nobody."""
     closed = ev.ApprovalClosed(reason=reason, approval=request.id, outcome=outcome, by=by, comment=sentence)
-    if outcome is ApprovalOutcome.APPROVED or reason is Reason.SIGNALS_CLEARED:
+    if outcome is ApprovalOutcome.APPROVED or reason in (Reason.SIGNALS_CLEARED, Reason.TARGET_RECOVERED):
         return [closed]
     said = f"Rejected by {by}" + (f": {sentence}" if sentence else ".")
     detail = said if outcome is ApprovalOutcome.REJECTED else sentence

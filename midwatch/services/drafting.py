@@ -14,6 +14,7 @@ from midwatch.domain.observed import Observed
 from midwatch.domain.playbooks import PROMQL, Plan, PlanStep
 from midwatch.domain.reasons import Reason
 from midwatch.domain.recipes import Mode, Playbook
+from midwatch.domain.recovery import recovered
 from midwatch.domain.refs import ObjectRef
 from midwatch.services.checking import Checking
 from midwatch.services.effects import ActionCall, LiveObjects, Rehearsal
@@ -98,14 +99,18 @@ class Drafting:
         own.sort(key=lambda ref: named is None or ref.path != named.path)  # what the report points at comes first
         if named is not None and named.kind in playbook.kinds and named.path not in {ref.path for ref in own}:
             return await self._related(named, own, known)
+        own = [ref for ref in own if not recovered(incident, ref)]
         for ref in own[:_LOOKS]:
             if ref.kind in playbook.kinds and (seen := await self._look(ref, known)) is not None:
                 return seen
         for owner in [owner for ref in own[:_LOOKS] for owner in await self._owners(ref, known)]:
-            if owner.kind in playbook.kinds and (found := await self._look(owner, known)) is not None:
+            well = recovered(incident, owner)
+            if owner.kind in playbook.kinds and not well and (found := await self._look(owner, known)) is not None:
                 return found
         kinds = ", ".join(playbook.kinds)
-        raise Refused(Reason.TARGET_GONE, f"{playbook.title} needs a {kinds}; this incident has none that exists.")
+        raise Refused(
+            Reason.TARGET_GONE, f"{playbook.title} needs a {kinds}; this incident has none that exists and still fires."
+        )
 
     async def _related(self, named: ObjectRef, own: Sequence[ObjectRef], known: dict[str, Observed | None]) -> Observed:
         """The object that a report points at, where it belongs to one of the incident's own or one of them to it."""

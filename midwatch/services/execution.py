@@ -17,8 +17,8 @@ from midwatch.domain.execution import (
     expected_generation,
     next_move,
     resources,
+    set_aside,
     step_key,
-    stood_down,
     told,
     undo_generation,
     undo_key,
@@ -174,9 +174,8 @@ class Execution:
             return voided(incident, Reason.PLAN_SUPERSEDED, "The plan is not the one that was approved.")
         if incident.approval and (late := outdated(incident.approval, self._clock.now())):
             return voided(incident, Reason.APPROVAL_EXPIRED, late)
-        if not incident.active:
-            calm = "Nothing fires any more: there is nothing to do."
-            return voided(incident, Reason.SIGNALS_CLEARED, calm) or [stood_down(plan, calm)]
+        if aside := set_aside(incident, plan):
+            return aside
         if changed := await changed_since(plan, self._live, self._playbooks):
             return voided(incident, changed[0], f"Not carried out: {changed[1]}.")
         if (no := await self._brakes.admit(incident)) is not None:

@@ -146,6 +146,8 @@ def _answers(incident: Incident) -> list[Append]:
     ]
     if not incident.active:
         found.append((closed(ApprovalOutcome.VOID, Reason.SIGNALS_CLEARED),))
+    else:
+        found.append((closed(ApprovalOutcome.VOID, Reason.TARGET_RECOVERED),))
     if request.reminded_at is None:
         found.append((ev.ApprovalReminded(reason=Reason.HALF_TIME, approval=request.id),))
     elif request.rung == 0:
@@ -173,12 +175,11 @@ def _executions(incident: Incident) -> list[Append]:
 
 
 def _standing_down(incident: Incident) -> list[Append]:
-    """Nothing fires any more when the execution is about to begin: the plan is set aside, nobody is told."""
-    if incident.active:
-        return []
+    """What the plan is for fires no more when the execution is about to begin: it is set aside, nobody is told."""
     if incident.approval is None:
         return [(proposed(VerdictKind.REFUSE),)]
-    void = ev.ApprovalClosed(reason=Reason.SIGNALS_CLEARED, approval=incident.approval.id, outcome=ApprovalOutcome.VOID)
+    reason = Reason.TARGET_RECOVERED if incident.active else Reason.SIGNALS_CLEARED
+    void = ev.ApprovalClosed(reason=reason, approval=incident.approval.id, outcome=ApprovalOutcome.VOID)
     return [(void,)]
 
 
