@@ -114,16 +114,18 @@ def faults(policy: Policy) -> Iterator[tuple[str, str]]:
         yield "$.escalate_threshold", "it lies between 0 and 1"
     if policy.actions_per_hour < 1:
         yield "$.actions_per_hour", "it is at least 1; to stop all actions set frozen: true"
-    if policy.circuit_failures < 1 or policy.circuit_window_s <= 0:
+    if policy.circuit_failures < 1 or not policy.circuit_window_s > 0:
         yield "$.circuit_failures", "at least 1 failure within a window longer than 0 s opens the breaker"
-    if policy.circuit_window_s > LONGEST_WINDOW.total_seconds():
+    longest = LONGEST_WINDOW.total_seconds()
+    if policy.circuit_window_s > longest:
         yield "$.circuit_window_s", f"what was done is counted for {LONGEST_WINDOW.days} days at the longest"
     if policy.alone_after_good > SHADOWS_KEPT:
         yield "$.alone_after_good", f"{SHADOWS_KEPT} good ones are the most that are counted"
     if policy.alone_after_good < 0:
         yield "$.alone_after_good", "it is not negative; 0 asks for none"
-    if policy.human_edit_s < 0 or policy.cooldown_s < 0:
-        yield "$.human_edit_s", "times are not negative"
+    for name, seconds in (("human_edit_s", policy.human_edit_s), ("cooldown_s", policy.cooldown_s)):
+        if not 0 <= seconds <= longest:  # neither does what is no number
+            yield f"$.{name}", f"it lies between 0 and {longest:.0f} s ({LONGEST_WINDOW.days} days)"
     for number, freeze in enumerate(policy.freezes):
         if freeze.start.tzinfo is None or freeze.end.tzinfo is None:
             yield f"$.freezes[{number}]", "start and end need a time zone (2026-12-24T18:00:00Z)"

@@ -227,6 +227,11 @@ BAD = {
     "wrong type": ("frozen: maybe\n", "policy.yaml:1"),
     "out of range": ("frozen: false\nescalate_threshold: 7\n", "policy.yaml:2: it lies between 0 and 1"),
     "counted too far back": ("circuit_window_s: 9000000\n", "policy.yaml:1: what was done is counted for 30 days"),
+    "counted for no time that is one": ("circuit_window_s: .nan\n", "policy.yaml:1: at least 1 failure within"),
+    "edit that is never old": ("frozen: false\nhuman_edit_s: .nan\n", "policy.yaml:2: it lies between 0 and 2592000 s"),
+    "edit of another age": ("human_edit_s: 1.0e+15\n", "policy.yaml:1: it lies between 0 and 2592000 s (30 days)"),
+    "rest without end": ("frozen: false\ncooldown_s: .inf\n", "policy.yaml:2: it lies between 0 and 2592000 s"),
+    "negative rest": ("frozen: false\ncooldown_s: -1\n", "policy.yaml:2: it lies between 0 and 2592000 s"),
     "ends first": (
         "freezes:\n  - {name: x, start: 2026-01-02T00:00:00Z, end: 2026-01-01T00:00:00Z}\n",
         "policy.yaml:2: freeze 'x' ends before it starts",
