@@ -40,7 +40,7 @@ class Shadow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
-    """How a playbook did in shadow mode. ``streak``: good ones since the last that was not."""
+    """How a playbook did in shadow mode. ``streak``: good ones since the last that was not, or since it was edited."""
 
     playbook: str
     said: int = 0
@@ -60,15 +60,21 @@ def tallies(shadows: Iterable[Shadow]) -> tuple[Tally, ...]:
 
 def _tally(playbook: str, shadows: Sequence[Shadow]) -> Tally:
     scores = [shadow.score for shadow in shadows if shadow.score is not None]
-    streak = next((n for n, score in enumerate(reversed(scores)) if score is not Score.SAME), len(scores))
     return Tally(
         playbook=playbook,
         said=len(shadows),
         same=scores.count(Score.SAME),
         other=scores.count(Score.OTHER),
         not_needed=scores.count(Score.NOT_NEEDED),
-        streak=streak,
+        streak=streak(shadows, shadows[-1].plan.playbook_digest),
     )
+
+
+def streak(shadows: Iterable[Shadow], digest: str) -> int:
+    """How many good ones in a row, to the last, the playbook had as it is now. ``digest`` says which that is."""
+    mine = sorted((shadow for shadow in shadows if shadow.plan.playbook_digest == digest), key=lambda shadow: shadow.at)
+    scores = [shadow.score for shadow in mine if shadow.score is not None]
+    return next((n for n, score in enumerate(reversed(scores)) if score is not Score.SAME), len(scores))
 
 
 def judge(plan: Plan, before: Observed, after: Observed | None) -> tuple[Score, str]:

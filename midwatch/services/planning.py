@@ -75,7 +75,7 @@ class Planning:
             known = incident.planned_report == incident.report
             return () if known else (ev.PlanKept(reason=Reason.PLAN_UNCHANGED),)
         context = await self._brakes.context(incident)
-        context = msgspec.structs.replace(context, shadow_good=await self._shadowing.streak(plan.playbook))
+        context = msgspec.structs.replace(context, shadow_good=await self._shadowing.streak(plan))
         verdict = decide(plan, self._policy.current(), context, self._clock.now())
         if verdict.rule == Reason.SHADOW:
             await self._keep_shadow(incident, plan)

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Protocol
 
 from midwatch.domain.errors import Refused
-from midwatch.domain.shadows import Score, Shadow, judge, tallies
+from midwatch.domain.playbooks import Plan
+from midwatch.domain.shadows import Score, Shadow, judge, streak
 from midwatch.services.effects import LiveObjects
 from midwatch.services.runtime import Clock
 
@@ -42,10 +43,9 @@ class Shadowing:
         """What would have been done."""
         await self._book.put(shadow)
 
-    async def streak(self, playbook: str) -> int:
-        """How many good ones in a row the playbook has, told by the last 200."""
-        found = tallies(await self._book.recent(playbook=playbook, limit=_LATELY))
-        return found[0].streak if found else 0
+    async def streak(self, plan: Plan) -> int:
+        """How many good ones in a row the plan's playbook has, unedited, told by its last 200."""
+        return streak(await self._book.recent(playbook=plan.playbook, limit=_LATELY), plan.playbook_digest)
 
     async def drain(self) -> int:
         """Score what is over; how many. ``Transient`` passes: tried again at the next sweep."""

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from midwatch.domain.ids import IncidentId
 from midwatch.domain.incidents import State, Work
 from midwatch.domain.observed import ContainerSeen, Observed, PodSeen, RevisionSeen
 from midwatch.domain.playbooks import Plan, PlanStep, Risk, Target, VerdictKind
@@ -101,6 +102,32 @@ def test_a_streak_ends_with_the_first_that_was_not_good() -> None:
     ]
     (tally,) = tallies(shadows)
     assert (tally.said, tally.same, tally.other, tally.not_needed, tally.streak) == (5, 3, 1, 0, 2)
+
+
+async def test_an_edited_playbook_begins_its_streak_anew() -> None:
+    bench = Bench()
+    plan = Plan(playbook="p", playbook_digest="as it was", title="t", risk=Risk.LOW, steps=())
+    edited = msgspec.structs.replace(plan, playbook_digest="edited")
+
+    async def right(made: Plan, minute: int) -> None:
+        shadow = Shadow(
+            incident=IncidentId(str(minute)),
+            playbook="p",
+            at=NOON.replace(minute=minute),
+            plan=made,
+            before=BEFORE,
+            score=Score.SAME,
+        )
+        await bench.shadowing.keep(shadow)
+
+    for minute in range(3):
+        await right(plan, minute)
+    assert await bench.shadowing.streak(plan) == 3
+    assert await bench.shadowing.streak(edited) == 0
+    await right(edited, 3)
+    assert await bench.shadowing.streak(edited) == 1
+    (tally,) = tallies(await bench.store.shadows.recent())
+    assert (tally.same, tally.streak) == (4, 1)
 
 
 @pytest.mark.parametrize(("good", "kind"), [(0, VerdictKind.ASK), (4, VerdictKind.ASK), (5, VerdictKind.AUTO)])
