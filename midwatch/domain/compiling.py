@@ -101,7 +101,7 @@ def _step(step: RecipeStep, seen: Observed, target: Target, chosen: dict[str, Sc
     if seen.ref.kind not in action.kinds:
         kinds = ", ".join(action.kinds)
         raise Refused(Reason.PRECHECK_FAILED, f"{step.action} works on {kinds}; {seen.ref} is none")
-    params = {name: _value(value, seen, chosen, action.params[name]) for name, value in step.params.items()}
+    params = {name: _fitting(name, value, seen, chosen, action.params[name]) for name, value in step.params.items()}
     said = action.says.format(ref=seen.ref, **params)
     changes = ", ".join(
         f"{name.replace('_', ' ')} → {value}" for name, value in params.items() if name not in action.required
@@ -134,6 +134,13 @@ def resolved(check: Check, ref: ObjectRef) -> Check:
             raise Refused(Reason.PARAMETER_INVALID, f"{value!r} cannot stand in a query")
         query = re.sub(rf"\${place}\b", value, query)
     return msgspec.structs.replace(check, query=query)
+
+
+def _fitting(name: str, value: Value, seen: Observed, chosen: dict[str, Scalar], kind: type) -> str | int:
+    try:
+        return _value(value, seen, chosen, kind)
+    except (ValueError, OverflowError) as error:
+        raise Refused(Reason.PARAMETER_INVALID, f"{name} of {seen.ref} cannot be told: {error}") from error
 
 
 def _value(value: Value, seen: Observed, chosen: dict[str, Scalar], kind: type) -> str | int:

@@ -1,5 +1,6 @@
 """Playbooks as written: steps with typed parameters, checks and undo, and what makes one of them unsound."""
 
+import math
 import re
 from collections.abc import Iterator
 from enum import StrEnum
@@ -8,9 +9,12 @@ from typing import TypeAlias
 import msgspec
 
 from midwatch.domain.actions import ACTIONS, RESTORE
+from midwatch.domain.objects.quantities import quantity
 from midwatch.domain.observed import Observed
 from midwatch.domain.playbooks import CHECKS, PROMQL, Check, OnFailure, Risk
 
+_WHOLE = ("replicas", "previous_revision")
+"""What is live and a whole number by itself."""
 LIVE = ("failing_container", "memory_limit", "memory_request", "cpu_limit", "previous_revision", "replicas", "storage")
 """What a step may take from the live object itself; see :func:`midwatch.domain.compiling.live_value`."""
 
@@ -138,8 +142,7 @@ def faults(playbook: Playbook) -> Iterator[tuple[str, str]]:
     if not playbook.examples:
         yield "$", "it has no examples: give one that plans and one that is refused"
     for name, parameter in playbook.parameters.items():
-        if parameter.type in (Kind.NUMBER, Kind.INTEGER, Kind.QUANTITY) and parameter.maximum is None:
-            yield f"$.parameters.{name}", f"parameter {name!r} has no maximum: say how far it may go"
+        yield from ((f"$.parameters.{name}", said) for said in _parameter_faults(name, parameter))
     if playbook.steps and not any(step.required for step in playbook.steps):
         yield "$.steps", "at least one step is required: else nothing would have to help"
     kinds: set[str] | None = None
@@ -191,9 +194,18 @@ def _step_faults(step: RecipeStep, playbook: Playbook) -> Iterator[tuple[str, st
         if name not in action.params:
             yield f".params.{name}", f"{step.action} takes no parameter {name!r}"
         elif isinstance(value, Taken):
-            yield from ((f".params.{name}", said) for said in _taken_faults(value, playbook))
+            yield from ((f".params.{name}", said) for said in _taken_faults(value, playbook, action.params[name]))
         elif not isinstance(value, action.params[name]):
             yield f".params.{name}", f"{name!r} must be of type {action.params[name].__name__}"
+
+
+def _parameter_faults(name: str, parameter: Parameter) -> Iterator[str]:
+    if parameter.type is not Kind.NAME and parameter.maximum is None:
+        yield f"parameter {name!r} has no maximum: say how far it may go"
+    for bound in (parameter.minimum, parameter.maximum):
+        size = quantity(bound)
+        if bound is not None and (size is None or not math.isfinite(size)):
+            yield f"parameter {name!r} is bounded by {bound!r}, which is no finite number or quantity"
 
 
 def _check_faults(check: Check) -> Iterator[str]:
@@ -202,13 +214,15 @@ def _check_faults(check: Check) -> Iterator[str]:
         if check.query or bounds:
             yield f"query, at_least and at_most belong to {PROMQL}, not to {check.name}"
         return
+    if not all(math.isfinite(bound) for bound in bounds):
+        yield "at_least and at_most are finite numbers: nothing lies outside of others"
     if not check.query or not bounds:
         yield f"{PROMQL} needs a query, and at_least or at_most"
     if unknown := sorted(set(_PLACE.findall(check.query)) - set(PLACES)):
         yield f"nothing is called ${unknown[0]} in a query; there are {', '.join(f'${name}' for name in PLACES)}"
 
 
-def _taken_faults(value: Taken, playbook: Playbook) -> Iterator[str]:
+def _taken_faults(value: Taken, playbook: Playbook, kind: type) -> Iterator[str]:
     if bool(value.parameter) == bool(value.live):
         yield "name either a parameter or something live"
     if value.live and value.live not in LIVE:
@@ -216,3 +230,14 @@ def _taken_faults(value: Taken, playbook: Playbook) -> Iterator[str]:
     for name in filter(None, (value.parameter, value.times, value.plus, value.at_most)):
         if name not in playbook.parameters:
             yield f"unknown parameter {name!r}"
+    reckoned = [name for name in (value.times, value.plus, value.at_most) if name]
+    names = [name for name, parameter in playbook.parameters.items() if parameter.type is Kind.NAME]
+    for name in reckoned:
+        if name in names:
+            yield f"parameter {name!r} is a name: nothing can be reckoned with it"
+    if (kind is int or reckoned) and (value.parameter in names or value.live == "failing_container"):
+        yield f"{value.parameter or value.live!r} is a name, and a number is needed"
+    elif kind is int and not reckoned:
+        given = playbook.parameters.get(value.parameter)
+        if (value.live in LIVE and value.live not in _WHOLE) or (given is not None and given.type is Kind.QUANTITY):
+            yield f"{value.parameter or value.live!r} is a quantity, and a whole number is needed"

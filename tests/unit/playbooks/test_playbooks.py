@@ -67,6 +67,54 @@ BAD = {
 }
 
 
+SCALE = """\
+title: Scale
+applies_to: []
+parameters:
+  who: {type: name, default: app}
+  size: {type: quantity, default: 1Gi, maximum: 2Gi}
+  by: {type: number, default: 1, maximum: 3}
+steps:
+  - action: scale
+    risk: MEDIUM
+    params:
+      replicas: {live: replicas, plus: by}
+    verify: [{name: exists}]
+    undo: restore
+examples:
+  - given: {ref: {kind: Deployment, name: w, namespace: s, uid: u}, desired: 3, storage: 1Gi, containers: [{name: app}]}
+    expect: {steps: [{replicas: 4}]}
+"""
+LIVE = "{live: replicas, plus: by}"
+BAD |= {
+    "a name for a number": (
+        SCALE.replace(LIVE, "{live: failing_container}"),
+        "p.yaml:11: 'failing_container' is a name",
+    ),
+    "times a name": (SCALE.replace(LIVE, "{live: replicas, times: who}"), "p.yaml:11: parameter 'who' is a name"),
+    "a name as a number": (SCALE.replace(LIVE, "{parameter: who}"), "p.yaml:11: 'who' is a name"),
+    "a quantity as a whole number": (SCALE.replace(LIVE, "{live: storage}"), "p.yaml:11: 'storage' is a quantity"),
+    "a size as a whole number": (SCALE.replace(LIVE, "{parameter: size}"), "p.yaml:11: 'size' is a quantity"),
+    "a bound that is none": (SCALE.replace("maximum: 3", "maximum: many"), "p.yaml:6: parameter 'by' is bounded by"),
+    "a bound without end": (SCALE.replace("maximum: 3", "maximum: .nan"), "p.yaml:6: parameter 'by' is bounded by"),
+    "an example without a size": (
+        SCALE.replace("replicas: {live: replicas, plus: by}", "replicas: {live: memory_limit, plus: by}").replace(
+            "{name: app}", "{name: app, memory_limit: much}"
+        ),
+        "p.yaml:15: example 1: refused (parameter-invalid: replicas of Deployment s/w cannot be told",
+    ),
+    "a proof that nothing fails": (
+        SCALE.replace("{name: exists}", "{name: promql, query: up, at_most: .nan}"),
+        "p.yaml:12: at_least and at_most are finite",
+    ),
+}
+
+
+def test_the_number_that_is_reckoned_with_may_be_a_parameter(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(SCALE)
+    assert load_playbooks(tmp_path).ids == {"p"}
+
+
 @pytest.mark.parametrize(("text", "said"), BAD.values(), ids=BAD.keys())
 def test_a_bad_playbook_is_refused_with_its_line(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "p.yaml").write_text(text)
@@ -94,6 +142,9 @@ def test_a_bad_edit_leaves_the_old_set_in_force(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(GOOD.replace("MEDIUM", "LOW"))
     assert folder.get("p") is not None
     assert "at least MEDIUM" in folder.fault
+    (tmp_path / "p.yaml").write_text(SCALE.replace(LIVE, "{live: failing_container}"))
+    assert folder.get("p") is not None
+    assert "is a name" in folder.fault
     (tmp_path / "p.yaml").write_text(GOOD.replace("title: Restart", "title: Start anew"))
     assert folder.current().all[0].title == "Start anew"
     assert not folder.fault
