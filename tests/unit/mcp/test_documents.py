@@ -101,6 +101,7 @@ def test_a_diff_shows_the_change_and_no_bookkeeping() -> None:
         (403, Refused),
         (404, NotFound),
         (409, Conflict),
+        (410, Transient),
         (429, Transient),
         (500, Transient),
         (503, Transient),

@@ -9,7 +9,7 @@ import msgspec
 from midwatch.adapters.mcp.kubernetes import diffs, pointers
 from midwatch.adapters.mcp.kubernetes.api import Json, Kube
 from midwatch.adapters.mcp.kubernetes.changes import CHANGES, Facts, rerun
-from midwatch.adapters.mcp.kubernetes.observe import evictable
+from midwatch.adapters.mcp.kubernetes.observe import evictable, selects
 from midwatch.domain.actions import ACTIONS, RESTORE
 from midwatch.domain.errors import Conflict, Invalid, NotFound, Permanent, Refused, Transient
 from midwatch.domain.reasons import Reason
@@ -91,7 +91,7 @@ class ClusterActions:
         )
 
     async def _replica_sets(self, ref: ObjectRef, live: Json) -> Sequence[Json]:
-        found = await self._kube.list("ReplicaSet", ref.namespace)
+        found = await self._kube.list("ReplicaSet", ref.namespace, labels=selects(live))
         uid = live["metadata"]["uid"]
         return [item for item in found if uid in {o.get("uid") for o in item["metadata"].get("ownerReferences") or ()}]
 

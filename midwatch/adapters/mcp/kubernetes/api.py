@@ -17,6 +17,8 @@ Json: TypeAlias = dict[str, Any]
 """A JSON document as the API server speaks it."""
 
 MANAGER: Final = "midwatch"
+_PAGE = 500
+_PAGES = 20
 
 
 class Resource(msgspec.Struct, frozen=True):
@@ -86,12 +88,25 @@ class Kube:
             return None
 
     async def list(
-        self, kind: str, namespace: str = "", *, labels: str = "", fields: str = "", limit: int = 500
+        self, kind: str, namespace: str = "", *, labels: str = "", fields: str = "", limit: int = 0
     ) -> tuple[Json, ...]:
-        """Objects of a kind (all namespaces when empty), at most ``limit``; each with its kind filled in."""
-        query = [("labelSelector", labels), ("fieldSelector", fields), ("limit", str(limit))]
-        body = await self._json("GET", path_of(kind, "", namespace), query=[pair for pair in query if pair[1]])
-        return tuple({"kind": kind, **item} for item in body.get("items") or ())
+        """Objects of a kind (all namespaces when empty), all or at most ``limit``; each with its kind filled in.
+
+        Raises ``Refused`` (``precheck-failed``) where there are too many to read them all: a part must not pass for it.
+        """
+        query = [("labelSelector", labels), ("fieldSelector", fields), ("limit", str(limit or _PAGE))]
+        found: tuple[Json, ...] = ()
+        token = ""
+        for _ in range(1 if limit else _PAGES):
+            asked = [pair for pair in (*query, ("continue", token)) if pair[1]]
+            body = await self._json("GET", path_of(kind, "", namespace), query=asked)
+            found += tuple({"kind": kind, **item} for item in body.get("items") or ())
+            token = str((body.get("metadata") or {}).get("continue") or "")
+            if limit or not token:
+                return found
+        where = f"namespace {namespace}" if namespace else "the cluster"
+        said = f"there are more than {_PAGE * _PAGES} objects of kind {kind} in {where}: they are not read whole"
+        raise Refused(Reason.PRECHECK_FAILED, said)
 
     async def patch(self, ref: ObjectRef, operations: Sequence[Json], *, dry_run: bool) -> Json:
         """JSON Patch; the object after it."""
@@ -194,7 +209,7 @@ def fault(status: int, content: bytes, asked: str) -> MidwatchError:
             return NotFound(said)
         case 409:
             return Conflict(said)
-        case 408 | 425 | 429:
+        case 408 | 410 | 425 | 429:
             return Transient(f"the API server says not now ({asked}): {said}", 2.0)
         case _ if status >= 500:
             return Transient(f"the API server failed ({asked}): {said}", 2.0)

@@ -14,6 +14,7 @@ from midwatch.domain.actions import WORKLOADS
 from midwatch.domain.errors import Invalid, NotFound, Refused
 from midwatch.domain.objects.meta import Selector
 from midwatch.domain.observed import ContainerSeen, Observed, PodSeen, RevisionSeen
+from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef
 
 _PEOPLE = ("kubectl", "k9s", "lens", "openlens", "freelens", "headlamp", "dashboard", "rancher", "mozilla")
@@ -57,11 +58,10 @@ class LiveCluster:
             return msgspec.structs.replace(looked, expandable=await self._grows(document))
         if ref.kind not in WORKLOADS:
             return seen(document, owners=await self._owners(document))
-        selector = str_selector(_selector(read(document, "/spec/selector")))
         labels = read(document, "/spec/template/metadata/labels") or {}
         owners, pods, sets, budgets, endpoints = await asyncio.gather(
             self._owners(document),
-            self._kube.list("Pod", ref.namespace, labels=selector),
+            self._kube.list("Pod", ref.namespace, labels=selects(document)),
             self._sets(document),
             self._optional("PodDisruptionBudget", ref.namespace),
             self._endpoints(ref.namespace, labels),
@@ -79,7 +79,7 @@ class LiveCluster:
         if document["kind"] != "Deployment":
             return ()
         meta = document["metadata"]
-        return _owned(await self._kube.list("ReplicaSet", meta["namespace"]), meta["uid"])
+        return _owned(await self._kube.list("ReplicaSet", meta["namespace"], labels=selects(document)), meta["uid"])
 
     async def _owners(self, document: Json) -> tuple[ObjectRef, ...]:
         owners: list[ObjectRef] = []
@@ -149,7 +149,11 @@ class LiveCluster:
         """Objects that only enrich the picture: where they may not be read, it is poorer, not missing."""
         try:
             return await self._kube.list(kind, namespace, labels=labels)
-        except (Refused, NotFound):
+        except NotFound:
+            return ()
+        except Refused as error:
+            if error.reason != Reason.RIGHT_MISSING:
+                raise
             return ()
 
 
@@ -272,6 +276,11 @@ def str_selector(selector: Selector) -> str:
         else:
             parts.append(item.key if item.operator == "Exists" else f"!{item.key}")
     return ",".join(parts)
+
+
+def selects(workload: Json) -> str:
+    """The selector of a workload, as a query; its pods bear these labels, and so do its ReplicaSets."""
+    return str_selector(_selector(read(workload, "/spec/selector")))
 
 
 def _selector(document: Any) -> Selector:
