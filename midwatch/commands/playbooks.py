@@ -175,7 +175,7 @@ def _tell_step(number: int, step: PlanStep, seen: Observed | None) -> None:
 def _tell(made: Plan, verdict: Verdict) -> None:
     blast = made.blast
     touched = [f"{blast.pods} pods, {blast.ready_now} ready now"]
-    touched += [f"{blast.endpoints_left} endpoints"] if blast.endpoints_left is not None else []
+    touched += [f"{blast.endpoints_left} endpoints stay"] if blast.endpoints_left is not None else []
     touched += [f"{blast.pdb_headroom} may be away by budget"] if blast.pdb_headroom is not None else []
     out.print(f"Touches: {escape(', '.join((*touched, *blast.notes)))}")
     out.print(f"Undo: {escape(made.undo_summary)}")

@@ -17,6 +17,8 @@ from midwatch.domain.refs import ObjectRef
 
 Scalar = str | int | float
 _MI = 1024**2
+_ENDED = ("Failed", "Succeeded")
+_ROLLING = ("rollout_restart", "rollout_undo", "patch_resources")
 
 
 def compile_plan(playbook: Playbook, seen: Observed, parameters: dict[str, str]) -> Plan:
@@ -28,6 +30,7 @@ def compile_plan(playbook: Playbook, seen: Observed, parameters: dict[str, str])
     chosen = choose(playbook, parameters)
     target = Target(seen.ref, generation=seen.generation, resource_version=seen.resource_version)
     steps = tuple(_step(step, seen, target, chosen) for step in playbook.steps)
+    blast = blast_radius(seen, steps)
     undone = sum(1 for step in steps if step.undo)
     return Plan(
         playbook=playbook.id,
@@ -35,13 +38,13 @@ def compile_plan(playbook: Playbook, seen: Observed, parameters: dict[str, str])
         title=f"{playbook.title}: {seen.ref}",
         risk=playbook.risk,
         steps=steps,
-        blast=blast_radius(seen),
+        blast=blast,
         undo_summary=(
             "If the check afterwards fails, the changed fields are put back as they were."
             if undone
             else " ".join(dict.fromkeys(step.no_undo for step in playbook.steps if step.no_undo))
         ),
-        warnings=_warnings(seen),
+        warnings=_warnings(seen, blast),
         shadow=playbook.mode is Mode.SHADOW,
     )
 
@@ -198,21 +201,38 @@ def live_value(name: str, seen: Observed) -> str | int:
     return value
 
 
-def blast_radius(seen: Observed) -> BlastRadius:
-    """How much a change of this object touches."""
+def blast_radius(seen: Observed, steps: tuple[PlanStep, ...]) -> BlastRadius:
+    """How much these steps touch, when they are done to this object."""
+    ready = sum(pod.ready for pod in seen.living_pods) if seen.pods else seen.ready
+    lost = max((_lost(step, seen, ready) for step in steps), default=0)
+    left = None if seen.endpoints_ready is None else max(0, seen.endpoints_ready - lost)
     evicts = _evicts(seen)
     return BlastRadius(
-        pods=len(seen.living_pods) or seen.desired,
-        ready_now=sum(pod.ready for pod in seen.living_pods) if seen.pods else seen.ready,
+        pods=int(seen.state not in _ENDED) if seen.ref.kind == "Pod" else len(seen.living_pods) or seen.desired,
+        ready_now=ready,
         min_available=seen.min_available,
         pdb_headroom=seen.pdb_headroom,
-        endpoints_left=seen.endpoints_ready,
+        endpoints_left=left,
         gitops_owner=seen.gitops_owner,
         human_edit_at=seen.human_edit_at,
         notes=(_told(evicts),) if evicts else (),
         evicts=evicts,
         owners=seen.owners,
     )
+
+
+def _lost(step: PlanStep, seen: Observed, ready: int) -> int:
+    """How many ready pods the step takes away at once, at the worst."""
+    if seen.ref.kind == "Pod":
+        return ready
+    if step.action == "scale":
+        return max(0, ready - int(step.params["replicas"]))
+    if step.action not in _ROLLING:
+        return 0
+    away = seen.desired if seen.max_unavailable is None else seen.max_unavailable
+    if seen.ref.kind == "StatefulSet":
+        return min(ready, away)
+    return max(0, ready - max(0, seen.desired - away))
 
 
 def _evicts(seen: Observed) -> tuple[Evicted, ...]:
@@ -228,13 +248,15 @@ def _told(evicts: tuple[Evicted, ...]) -> str:
     return f"evicts {len(evicts)} pods: {where}"
 
 
-def _warnings(seen: Observed) -> tuple[str, ...]:
+def _warnings(seen: Observed, blast: BlastRadius) -> tuple[str, ...]:
     said = []
     if seen.gitops_owner:
         said.append(f"{seen.gitops_owner} owns this object and may set a changed spec back.")
     if seen.human_edit_at is not None:
         said.append(f"Edited by {seen.human_edit_by or 'a person'} at {seen.human_edit_at:%H:%M:%S} UTC.")
-    if seen.desired == 1:
+    if seen.endpoints_ready and blast.endpoints_left == 0:
+        said.append("No ready endpoint stays meanwhile: the service is interrupted.")
+    elif seen.desired == 1 and seen.ref.kind != "Pod":
         said.append("It has a single replica: a restart may interrupt the service.")
     if seen.pdb_headroom == 0:
         said.append("Its disruption budget allows no further pod to be away.")

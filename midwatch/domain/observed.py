@@ -54,7 +54,8 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     are pods. ``last_action`` is the idempotency key of Midwatch's last change. ``owners`` runs from the direct
     controller to the top; ``endpoints_ready`` counts ready addresses behind Services that select its pods. ``state``
     is the phase of a pod, PVC or job (``Failed``, ``Complete``, …). ``storage`` is what a claim asks for, ``capacity``
-    what it has; ``rerun`` is the state of the newest Job that Midwatch made of this one.
+    what it has; ``max_unavailable`` is how many pods a rollout may take away at once;
+    ``rerun`` is the state of the newest Job that Midwatch made of this one.
     """
 
     ref: ObjectRef
@@ -85,6 +86,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     min_available: int | None = None
     pdb_headroom: int | None = None
     endpoints_ready: int | None = None
+    max_unavailable: int | None = None
     gitops_owner: str = ""
     human_edit_at: datetime | None = None
     human_edit_by: str = ""

@@ -10,6 +10,7 @@ import msgspec
 from midwatch.adapters.mcp.kubernetes.api import Json, Kube
 from midwatch.adapters.mcp.kubernetes.changes import RERUN_OF, REVISION
 from midwatch.adapters.mcp.kubernetes.pointers import last_action, read
+from midwatch.adapters.mcp.kubernetes.rollouts import most_away
 from midwatch.domain.actions import WORKLOADS
 from midwatch.domain.errors import Invalid, NotFound, Refused
 from midwatch.domain.objects.meta import Selector
@@ -56,6 +57,12 @@ class LiveCluster:
         if ref.kind == "PersistentVolumeClaim":
             looked = seen(document, owners=await self._owners(document))
             return msgspec.structs.replace(looked, expandable=await self._grows(document))
+        if ref.kind == "Pod":
+            labels = read(document, "/metadata/labels") or {}
+            owners, budgets, endpoints = await asyncio.gather(
+                self._owners(document), self._budgets(ref.namespace, labels), self._endpoints(ref.namespace, labels)
+            )
+            return seen(document, owners=owners, budgets=budgets, endpoints=endpoints)
         if ref.kind not in WORKLOADS:
             return seen(document, owners=await self._owners(document))
         labels = read(document, "/spec/template/metadata/labels") or {}
@@ -63,7 +70,7 @@ class LiveCluster:
             self._owners(document),
             self._kube.list("Pod", ref.namespace, labels=selects(document)),
             self._sets(document),
-            self._optional("PodDisruptionBudget", ref.namespace),
+            self._budgets(ref.namespace, labels),
             self._endpoints(ref.namespace, labels),
         )
         return seen(
@@ -71,9 +78,14 @@ class LiveCluster:
             owners=owners,
             pods=_controlled(pods, document, sets),
             sets=sets,
-            budgets=[item for item in budgets if _selector(read(item, "/spec/selector")).matches(labels)],
+            budgets=budgets,
             endpoints=endpoints,
         )
+
+    async def _budgets(self, namespace: str, labels: dict[str, str]) -> tuple[Json, ...]:
+        """Disruption budgets that count a pod with these labels."""
+        found = await self._optional("PodDisruptionBudget", namespace)
+        return tuple(item for item in found if _selector(read(item, "/spec/selector")).matches(labels))
 
     async def _sets(self, document: Json) -> tuple[Json, ...]:
         if document["kind"] != "Deployment":
@@ -127,7 +139,7 @@ class LiveCluster:
         names = {item["metadata"]["name"] for item in services}
         slices = await self._optional("EndpointSlice", namespace)
         addresses = {
-            address
+            read(endpoint, "/targetRef/uid") or address  # a pod with two addresses is one
             for item in slices
             if (read(item, "/metadata/labels") or {}).get("kubernetes.io/service-name") in names
             for endpoint in item.get("endpoints") or ()
@@ -203,6 +215,7 @@ def seen(
         min_available=max(minimums, default=None),
         pdb_headroom=min(headrooms, default=None),
         endpoints_ready=endpoints,
+        max_unavailable=most_away(kind, spec, numbers["desired"]) if kind in WORKLOADS else None,
         gitops_owner=_gitops(meta),
         human_edit_at=edited_at,
         human_edit_by=edited_by,
