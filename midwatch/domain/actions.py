@@ -18,7 +18,8 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     ``declared`` means it changes fields that a GitOps owner would set back. ``by_uid`` means the object is deleted, and
     its uid is the idempotency key. ``restorable`` means the fields it touches can be put back. ``followed`` means that
     controllers change the spec in its wake (a taint after a cordon): its generation then proves nothing any more.
-    ``creates`` means it makes another object, whose name follows from the idempotency key.
+    ``creates`` means it makes another object, whose name follows from the idempotency key. ``resumes`` means it is many
+    requests: asked again under its key, it does what is left, for as long as its verification waits.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     restorable: bool = True
     followed: bool = False
     creates: bool = False
+    resumes: bool = False
 
 
 _ALL = (
@@ -139,6 +141,7 @@ _ALL = (
         floor=Risk.HIGH,
         says="Cordon {ref} and evict its pods, as far as their disruption budgets allow",
         followed=True,
+        resumes=True,
     ),
 )
 

@@ -123,7 +123,8 @@ def _drained(_: Target, seen: Observed) -> Result:
     if not seen.unschedulable:
         return Result(Standing.BROKEN, f"{seen.ref} takes new pods again")
     if seen.pods:
-        return Result(Standing.PENDING, f"{len(seen.pods)} pods are still on {seen.ref}")
+        names = ", ".join(pod.name for pod in seen.pods[:5])
+        return Result(Standing.PENDING, f"{len(seen.pods)} pods are still on {seen.ref}: {names}")
     return Result(Standing.HOLDING, f"{seen.ref} is cordoned and empty")
 
 

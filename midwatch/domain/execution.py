@@ -8,7 +8,7 @@ from midwatch.domain import events as ev
 from midwatch.domain.approvals import ApprovalOutcome
 from midwatch.domain.errors import Invalid
 from midwatch.domain.incidents import Incident
-from midwatch.domain.playbooks import OnFailure, Plan, Verdict, VerdictKind, plan_digest
+from midwatch.domain.playbooks import OnFailure, Plan, PlanStep, Verdict, VerdictKind, plan_digest
 from midwatch.domain.reasons import Reason
 from midwatch.domain.recovery import needless
 from midwatch.domain.runs import Execution, Phase, StepRecord
@@ -105,6 +105,28 @@ def needs_undo(plan: Plan, record: StepRecord) -> bool:
     """Whether the step changed something that is still changed and can be put back."""
     still = record.phase in (Phase.ACTED, Phase.VERIFIED, Phase.FAILED)
     return record.acted and still and bool(plan.steps[record.index].undo)
+
+
+def execution_of(incident: Incident) -> Execution:
+    """Its execution. Raises ``Invalid`` where nothing is being executed."""
+    if incident.execution is None:
+        raise Invalid(f"{incident.id}: nothing is being executed")
+    return incident.execution
+
+
+def step_of(incident: Incident, index: int) -> PlanStep:
+    """A step of its plan. Raises ``Invalid`` where there is no plan."""
+    if incident.plan is None:
+        raise Invalid(f"{incident.id}: no plan")
+    return incident.plan.steps[index]
+
+
+def record_of(incident: Incident, index: int) -> StepRecord:
+    """What became of a step so far. Raises ``Invalid`` where it has not begun."""
+    record = execution_of(incident).step(index)
+    if record is None:
+        raise Invalid(f"{incident.id}: step {index} has not begun")
+    return record
 
 
 def step_key(execution: Execution, index: int) -> str:

@@ -14,11 +14,14 @@ from midwatch.domain.execution import (
     STOPPED,
     Move,
     Step,
+    execution_of,
     expected_generation,
     next_move,
+    record_of,
     resources,
     set_aside,
     step_key,
+    step_of,
     told,
     undo_generation,
     undo_key,
@@ -30,8 +33,6 @@ from midwatch.domain.observed import Observed
 from midwatch.domain.playbooks import Check, PlanStep, plan_digest
 from midwatch.domain.reasons import Reason
 from midwatch.domain.regressions import Baseline, baseline_of
-from midwatch.domain.runs import Execution as Run
-from midwatch.domain.runs import StepRecord
 from midwatch.services.approvals import changed_since
 from midwatch.services.brakes import Brakes, PolicySource
 from midwatch.services.checking import Checking
@@ -131,7 +132,7 @@ class Execution:
             case Step.VERIFY:
                 return await self._verify(incident, move.index, held), False
             case Step.UNDO:
-                key = undo_key(_execution(incident), move.index)
+                key = undo_key(execution_of(incident), move.index)
                 started = ev.UndoStarted(reason=move.reason, index=move.index, key=key)
                 return await self._write(incident, held, started), True
             case Step.RESTORE:
@@ -183,7 +184,7 @@ class Execution:
         return []
 
     async def _precheck(self, incident: Incident, index: int, held: HeldClaim) -> Incident:
-        step, execution = _step(incident, index), _execution(incident)
+        step, execution = step_of(incident, index), execution_of(incident)
         key = step_key(execution, index)
         generation = expected_generation(incident, index)
         target = msgspec.structs.replace(step.target, generation=generation)
@@ -217,7 +218,7 @@ class Execution:
     # the act
 
     async def _act(self, incident: Incident, index: int, held: HeldClaim) -> Incident:
-        step, record = _step(incident, index), _record(incident, index)
+        step, record = step_of(incident, index), record_of(incident, index)
         if (stop := await self._brakes.stopped(incident.plan)) is not None:
             return await self._fail(incident, held, index, *stop)
         call = msgspec.structs.replace(ActionCall.of(step, record.key), generation=record.generation)
@@ -240,7 +241,7 @@ class Execution:
 
     async def _observe(self, incident: Incident, index: int, held: HeldClaim) -> tuple[Incident, bool]:
         """A step was started and nobody knows whether it was sent: look before anything is sent again."""
-        step, record = _step(incident, index), _record(incident, index)
+        step, record = step_of(incident, index), record_of(incident, index)
         try:
             seen = await held.during(self._live.observe(step.target.ref))
         except Refused as error:
@@ -267,7 +268,7 @@ class Execution:
         return incident, True
 
     async def _verify(self, incident: Incident, index: int, held: HeldClaim) -> Incident:
-        step, record = _step(incident, index), _record(incident, index)
+        step, record = step_of(incident, index), record_of(incident, index)
         patience, verifying = Patience(), Verifying(self._journal, self._live, self._checking, self._clock)
         while True:
             await self._hold_resources(incident, held)
@@ -278,12 +279,26 @@ class Execution:
                 return await self._write(incident, held, passed)
             if look.standing is Standing.BROKEN:
                 return await self._fail(incident, held, index, Reason.VERIFY_FAILED, look.sentence)
+            if ACTIONS[step.action].resumes and not incident.cancelled_by:
+                await self._go_on(incident, index, held)
             await self._clock.sleep(self._pace.poll_s)
+
+    async def _go_on(self, incident: Incident, index: int, held: HeldClaim) -> None:
+        """What is left of the act is done under its key. Whether that helps, the next look tells."""
+        step, record = step_of(incident, index), record_of(incident, index)
+        if await self._brakes.stopped(incident.plan) is not None:
+            return
+        call = msgspec.structs.replace(ActionCall.of(step, record.key), generation=record.generation)
+        try:
+            await held.during(self._runner.act(call))
+        except (Transient, Refused, NotFound, Conflict, Permanent) as error:
+            pass_on_lost(error)
+            log.info("could not go on", extra={"key": record.key, "error": str(error)})
 
     # taking it back
 
     async def _restore(self, incident: Incident, index: int, held: HeldClaim) -> Incident:
-        step, record = _step(incident, index), _record(incident, index)
+        step, record = step_of(incident, index), record_of(incident, index)
         newest = undo_generation(incident, index)
         call = ActionCall(
             action=RESTORE,
@@ -304,7 +319,7 @@ class Execution:
         return await self._write(incident, held, undone)
 
     async def _observe_undo(self, incident: Incident, index: int, held: HeldClaim) -> tuple[Incident, bool]:
-        step, record = _step(incident, index), _record(incident, index)
+        step, record = step_of(incident, index), record_of(incident, index)
         try:
             seen = await held.during(self._live.observe(step.target.ref))
         except Refused as error:
@@ -378,22 +393,3 @@ class Execution:
                 # Who is at work there may be done long before its lease runs out; a rest lasts its time.
                 longest = _BUSY_S if lease.state is LeaseState.BUSY else 30.0
                 raise Later(min(wait, longest), f"{resource} is {lease.state} until {lease.until:%H:%M:%S}")
-
-
-def _execution(incident: Incident) -> Run:
-    if incident.execution is None:
-        raise Invalid(f"{incident.id}: nothing is being executed")
-    return incident.execution
-
-
-def _step(incident: Incident, index: int) -> PlanStep:
-    if incident.plan is None:
-        raise Invalid(f"{incident.id}: no plan")
-    return incident.plan.steps[index]
-
-
-def _record(incident: Incident, index: int) -> StepRecord:
-    record = _execution(incident).step(index)
-    if record is None:
-        raise Invalid(f"{incident.id}: step {index} has not begun")
-    return record

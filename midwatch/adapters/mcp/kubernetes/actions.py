@@ -19,6 +19,7 @@ from midwatch.services.runtime import Clock
 
 _TRIES = 5
 _DRAIN_S = 20.0
+"""How long one call evicts."""
 _ENDED = ("Failed", "Succeeded")
 
 
@@ -51,7 +52,7 @@ class ClusterActions:
         for _ in range(_TRIES):
             live = await self._live(call.ref)
             if pointers.last_action(live) == call.key and not dry_run:
-                if call.action == "drain":
+                if call.action == "drain" and pointers.read(live, "/spec/unschedulable"):
                     await self._evict_all(call)
                 return Outcome(effect=Effect.ALREADY_APPLIED, generation=_generation(live))
             _expect(call, live)
@@ -124,18 +125,16 @@ class ClusterActions:
         return Outcome(effect=Effect.DRY_RUN if dry_run else Effect.APPLIED, diff=diffs.deletion(live))
 
     async def _evict_all(self, call: ActionCall) -> None:
-        """Evict what may be evicted; pods whose budgets say not now are asked again for a while."""
-        left: list[Json] = []
-        try:
+        """Evict what may be evicted; pods whose budgets say not now are asked again for a while.
+
+        Some may stay: whoever waits for the node to be empty asks again under the same key.
+        """
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_DRAIN_S):
                 while left := await self._to_evict(call):
                     for pod in left:
                         await self._evict(pod)
                     await self._clock.sleep(0.5)
-        except TimeoutError as error:
-            names = ", ".join(pod["metadata"]["name"] for pod in left[:5])
-            said = f"{len(left)} pods stay on {call.ref.name}, their budgets do not let them go: {names}"
-            raise Permanent(said) from error
 
     async def _to_evict(self, call: ActionCall) -> list[Json]:
         """Pods on the node that have to leave it, as it stands now.
