@@ -90,6 +90,7 @@ _WHY = {
     Reason.OUTCOME_UNKNOWN: "its effect could not be observed",
     Reason.RESOURCE_BUSY: "another action holds the object",
     Reason.ALL_STEPS_VERIFIED: "every step was verified",
+    Reason.STILL_FIRING: "what was done held, but more is wrong",
     Reason.ATTEMPTS_EXHAUSTED: "it was tried as often as allowed",
 }
 

@@ -120,6 +120,7 @@ class Reason(StrEnum):
     OUTCOME_UNKNOWN = "outcome-unknown"
     RESOURCE_BUSY = "resource-busy"
     ALL_STEPS_VERIFIED = "all-steps-verified"
+    STILL_FIRING = "still-firing"
     CANCELLED = "cancelled"
     # closing
     ATTEMPTS_EXHAUSTED = "attempts-exhausted"

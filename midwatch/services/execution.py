@@ -41,7 +41,7 @@ from midwatch.services.effects import ActionCall, ActionRunner, Effect, LiveObje
 from midwatch.services.freeing import Freeing
 from midwatch.services.holding import Blind, HeldClaim, Later, Pace
 from midwatch.services.leases import Lease, Leases, LeaseState
-from midwatch.services.outcomes import pass_on_lost, taken_effect, why
+from midwatch.services.outcomes import pass_on_lost, success, taken_effect, why
 from midwatch.services.ports import Claim, Journal, WorkQueue
 from midwatch.services.runtime import Clock, Ids
 from midwatch.services.verifying import Verifying
@@ -140,7 +140,7 @@ class Execution:
             case Step.OBSERVE_UNDO:
                 return await self._observe_undo(incident, move.index, held)
             case Step.SUCCEED:
-                return await self._end(incident, held, ev.Resolved(reason=move.reason, detail=told(incident))), False
+                return await self._end(incident, held, await held.during(success(incident, self._live))), False
             case Step.ESCALATE:
                 return await self._end(incident, held, ev.Escalated(reason=move.reason, detail=told(incident))), False
 
@@ -377,8 +377,8 @@ class Execution:
 
     async def _end(self, incident: Incident, held: HeldClaim, event: ev.Resolved | ev.Escalated) -> Incident:
         """The last entry. How it ended is counted first: a crash in between counts it again, to the same effect."""
-        stopped = event.reason in STOPPED
-        await self._brakes.ended(incident, failed=isinstance(event, ev.Escalated) and not stopped)
+        well = event.reason in (*STOPPED, Reason.STILL_FIRING)
+        await self._brakes.ended(incident, failed=isinstance(event, ev.Escalated) and not well)
         return await self._write(incident, held, event)
 
     async def _hold_resources(self, incident: Incident, held: HeldClaim) -> None:

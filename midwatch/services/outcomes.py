@@ -1,10 +1,17 @@
 """From what an action answered, or raised, to the journal's word for it."""
 
 from midwatch.domain import events as ev
+from midwatch.domain.actions import ACTIONS
 from midwatch.domain.errors import ClaimLost, Conflict, NotFound, Permanent, Refused
+from midwatch.domain.execution import told
+from midwatch.domain.incidents import Incident
 from midwatch.domain.reasons import Reason
+from midwatch.domain.refs import ObjectRef
 from midwatch.domain.runs import touched
-from midwatch.services.effects import Effect, Outcome
+from midwatch.services.effects import Effect, LiveObjects, Outcome
+
+_NAMED = 5
+"""How many objects that are still in trouble are named."""
 
 
 def taken_effect(index: int, outcome: Outcome) -> ev.StepActed:
@@ -16,6 +23,45 @@ def taken_effect(index: int, outcome: Outcome) -> ev.StepActed:
         detail="" if again else touched(outcome.after),
         generation=outcome.generation,
     )
+
+
+async def success(incident: Incident, live: LiveObjects) -> ev.Resolved | ev.Escalated:
+    """Every step holds: resolved, unless more of the same is wrong that the plan was not about.
+
+    Raises ``Transient``.
+    """
+    left = await _still_wrong(incident, live)
+    if not left:
+        return ev.Resolved(reason=Reason.ALL_STEPS_VERIFIED, detail=told(incident))
+    names = ", ".join(str(ref) for ref in left[:_NAMED]) + (" and more" if len(left) > _NAMED else "")
+    return ev.Escalated(reason=Reason.STILL_FIRING, detail=f"{told(incident)}. Still in trouble: {names}")
+
+
+async def _still_wrong(incident: Incident, live: LiveObjects) -> tuple[ObjectRef, ...]:
+    """What fires beside the objects that the plan deleted, is of their kind, and is still there and not well.
+
+    A plan that deletes one pod or job mends no other. What changes a workload mends all of its pods; their signals
+    clear a little later. What may not be looked at counts as not well.
+    """
+    steps = incident.plan.steps if incident.plan else ()
+    if not all(ACTIONS[step.action].by_uid for step in steps):
+        return ()
+    kinds = {step.target.ref.kind for step in steps}
+    mended = {step.target.ref.path for step in steps}
+    others = {
+        member.subject.path: member.subject
+        for member in incident.active
+        if member.subject.kind in kinds and member.subject.path not in mended
+    }
+    return tuple([ref for _, ref in sorted(others.items()) if not await _well(ref, live)])
+
+
+async def _well(ref: ObjectRef, live: LiveObjects) -> bool:
+    try:
+        seen = await live.observe(ref)
+    except Refused:
+        return False
+    return seen is None or seen.deleting or (seen.ref.kind == "Pod" and seen.ready > 0) or seen.state == "Complete"
 
 
 def why(error: Refused | NotFound | Conflict | Permanent) -> Reason:
