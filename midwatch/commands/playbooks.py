@@ -17,7 +17,7 @@ from midwatch.adapters.mcp.kubernetes.actions import ClusterActions
 from midwatch.adapters.mcp.kubernetes.api import open_kube
 from midwatch.adapters.mcp.kubernetes.observe import LiveCluster
 from midwatch.adapters.system import SystemClock
-from midwatch.bootstrap.metrics import open_prometheus
+from midwatch.bootstrap.previewing import open_preview
 from midwatch.commands.client import Output, open_api, show_raw
 from midwatch.domain.checks import Scene, evaluate
 from midwatch.domain.compiling import compile_plan
@@ -29,8 +29,6 @@ from midwatch.domain.policy import Context, decide
 from midwatch.domain.refs import ObjectRef
 from midwatch.domain.shadows import Tally
 from midwatch.domain.signals import Tier
-from midwatch.services.checking import Checking
-from midwatch.services.drafting import Drafting
 from midwatch.services.effects import ActionCall
 from midwatch.settings import Settings, load_settings
 
@@ -77,7 +75,8 @@ def plan(
 ) -> None:
     """Show the plan for an incident as it stands now, or what a playbook would do to an object.
 
-    Every step is rehearsed by a server-side dry run; nothing is changed or journalled.
+    Every step is rehearsed by a server-side dry run; nothing is changed or journalled. An incident is planned for in
+    its own cluster, and judged with the pauses and the last hours' actions; for that it is run where Midwatch runs.
     """
     try:
         settings = load_settings()
@@ -86,10 +85,12 @@ def plan(
             asyncio.run(_plan_for_object(subject, _target(target), _parameters(set_ or []), settings, where))
         elif set_:
             raise Invalid("--set belongs to a playbook and its target; an incident's parameters are in its report")
+        elif kubeconfig or context:
+            raise Invalid("--kubeconfig and --context belong to a playbook and its target; an incident has its cluster")
         else:
             with open_api() as api:
                 incident = api.get(f"/api/incidents/{quote(subject, safe='')}", Incident)
-            asyncio.run(_plan_for_incident(incident, settings, where))
+            asyncio.run(_plan_for_incident(incident, settings))
     except MidwatchError as error:
         err.print(escape(str(error)), style="red")
         raise typer.Exit(1) from error
@@ -140,24 +141,12 @@ async def _plan_for_object(
     _tell(made, decide(made, load_policy(settings.policy_file), context, clock.now()))
 
 
-async def _plan_for_incident(incident: Incident, settings: Settings, where: Where) -> None:
-    clock = SystemClock()
-    async with open_kube(where[0], where[1], in_cluster=where[2]) as kube, open_prometheus(settings) as prometheus:
-        live = LiveCluster(kube)
-        checking = Checking(prometheus)
-        drafting = Drafting(
-            load_playbooks(settings.playbooks_dir), live, ClusterActions(kube, clock), clock, checking=checking
-        )
-        made = await drafting.draft(incident)
+async def _plan_for_incident(incident: Incident, settings: Settings) -> None:
+    async with open_preview(settings, incident) as preview:
+        made, verdict = await preview.planning.preview(incident)
         for number, step in enumerate(made.steps, 1):
-            _tell_step(number, step, await live.observe(step.target.ref))
-    context = Context(
-        tier=incident.tier,
-        confidence=incident.report.confidence if incident.report else 0.0,
-        since=incident.opened_at,
-        cluster=incident.cluster,
-    )
-    _tell(made, decide(made, load_policy(settings.policy_file), context, clock.now()))
+            _tell_step(number, step, await preview.live.observe(step.target.ref))
+    _tell(made, verdict)
 
 
 def _tell_step(number: int, step: PlanStep, seen: Observed | None) -> None:

@@ -8,7 +8,7 @@ from midwatch.domain import events as ev
 from midwatch.domain.approvals import ApprovalOutcome
 from midwatch.domain.errors import Conflict, NotFound, Refused
 from midwatch.domain.incidents import Incident, State, replannable
-from midwatch.domain.playbooks import Plan, VerdictKind, plan_digest
+from midwatch.domain.playbooks import Plan, Verdict, VerdictKind, plan_digest
 from midwatch.domain.policy import decide
 from midwatch.domain.reasons import Reason
 from midwatch.domain.shadows import Shadow
@@ -62,6 +62,14 @@ class Planning:
                 incident = await self._journal.read(incident.id)  # a signal or a better report came: look again
         raise Conflict(f"{incident.id}: the incident changes faster than it can be planned for")
 
+    async def preview(self, incident: Incident) -> tuple[Plan, Verdict]:
+        """The plan as it would be proposed now, and what policy says of it; nothing is journalled or kept.
+
+        Raises ``Refused`` with the reason where there is none.
+        """
+        plan = await self._drafting.draft(incident)
+        return plan, await self._judged(incident, plan)
+
     async def _events(self, incident: Incident) -> Sequence[ev.AnyEvent]:
         try:
             plan = await self._drafting.draft(incident)
@@ -74,9 +82,7 @@ class Planning:
         if asking and digest == incident.digest:  # the card that people look at says just this
             known = incident.planned_report == incident.report
             return () if known else (ev.PlanKept(reason=Reason.PLAN_UNCHANGED),)
-        context = await self._brakes.context(incident)
-        context = msgspec.structs.replace(context, shadow_good=await self._shadowing.streak(plan))
-        verdict = decide(plan, self._policy.current(), context, self._clock.now())
+        verdict = await self._judged(incident, plan)
         if verdict.rule == Reason.SHADOW:
             await self._keep_shadow(incident, plan)
         proposed: ev.AnyEvent = ev.PlanProposed(
@@ -90,6 +96,11 @@ class Planning:
                 return _missing(incident, Reason(verdict.rule), verdict.sentence)
             return (*_withdrawn(incident), proposed, ev.Escalated(reason=Reason(verdict.rule), detail=verdict.sentence))
         return (*_withdrawn(incident), proposed)
+
+    async def _judged(self, incident: Incident, plan: Plan) -> Verdict:
+        context = await self._brakes.context(incident)
+        context = msgspec.structs.replace(context, shadow_good=await self._shadowing.streak(plan))
+        return decide(plan, self._policy.current(), context, self._clock.now())
 
     async def _keep_shadow(self, incident: Incident, plan: Plan) -> None:
         """What would be done, and how the target stands now, to be scored when the incident is over."""

@@ -1,10 +1,18 @@
 """`midwatch playbooks check` names every fault with file and line."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
+from midwatch.bootstrap.previewing import own_cluster
+from midwatch.commands import playbooks
 from midwatch.commands.playbooks import app
+from midwatch.domain.ids import IncidentId
+from midwatch.domain.incidents import Incident
+from midwatch.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 
@@ -33,3 +41,32 @@ def test_a_target_that_is_none_is_explained() -> None:
     ran = CliRunner().invoke(app, ["plan", "restart-workload", "web"])
     assert ran.exit_code == 1
     assert "KIND/NAMESPACE/NAME" in ran.output
+
+
+class OneIncident:
+    """The API's answer about an incident in a cluster that nobody here knows."""
+
+    def get(self, path: str, kind: type[Incident]) -> Incident:
+        return kind(id=IncidentId("i"), cluster="elsewhere")
+
+
+def test_an_incident_of_another_cluster_is_not_planned_for_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def answers() -> Iterator[OneIncident]:
+        yield OneIncident()
+
+    monkeypatch.setattr(playbooks, "open_api", answers)
+    ran = CliRunner().invoke(app, ["plan", "i"])
+    assert ran.exit_code == 1
+    assert "the incident is in cluster 'elsewhere'" in " ".join(ran.output.split())
+    ran = CliRunner().invoke(app, ["plan", "i", "--context", "elsewhere"])
+    assert ran.exit_code == 1
+    assert "an incident has its cluster" in " ".join(ran.output.split())
+
+
+def test_an_incident_is_looked_at_in_its_own_cluster(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, state_dir=tmp_path, context="first", contexts=("second=other",))  # type: ignore[call-arg]
+    assert own_cluster(settings, "second").context == "other"
+    assert own_cluster(settings, "first").context == "first"
+    sandbox = own_cluster(Settings(_env_file=None, state_dir=tmp_path), "sandbox")  # type: ignore[call-arg]
+    assert sandbox.kubeconfig == tmp_path / "sandbox.kubeconfig"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from midwatch.domain.brakes import Pause
 from midwatch.domain.errors import Conflict, Permanent, Refused, Transient
 from midwatch.domain.incidents import State, Work
 from midwatch.domain.playbooks import VerdictKind
@@ -151,3 +152,15 @@ async def test_a_pod_of_another_workload_leads_nowhere() -> None:
     bench = Bench()
     incident = await bench.planned(await bench.incident(owner=ObjectRef("Pod", "other-1", "shop")))
     assert incident.reason is Reason.TARGET_OUTSIDE_INCIDENT
+
+
+async def test_a_preview_tells_of_pauses_and_keeps_nothing() -> None:
+    bench = Bench()
+    incident = await bench.incident()
+    assert (await bench.planning.preview(incident))[1].kind is VerdictKind.ASK
+    pause = Pause(id="p", starts_at=bench.clock.now(), by="api:ann")
+    await bench.store.pauses.put(pause, by="api:ann", at=bench.clock.now())
+    plan, verdict = await bench.planning.preview(incident)
+    assert (verdict.kind, verdict.rule) == (VerdictKind.REFUSE, Reason.FROZEN)
+    assert plan.playbook == "restart-workload"
+    assert await bench.store.journal.read(incident.id) == incident
