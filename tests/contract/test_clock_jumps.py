@@ -72,8 +72,9 @@ async def test_nobody_answers_after_the_clock_went_back(store: AnyStore) -> None
     assert (ended.id, ended.reason) == (asked.id, Reason.APPROVAL_EXPIRED)
 
 
-@pytest.mark.parametrize("hours", [-5, 5])
-async def test_a_dead_claim_and_a_retry_are_taken_up_again(store: AnyStore, hours: int) -> None:
+@pytest.mark.parametrize(("hours", "ends"), [(-5, State.RESOLVED), (5, State.ESCALATED)], ids=["back", "on"])
+async def test_a_dead_claim_and_a_retry_are_taken_up_again(store: AnyStore, hours: int, ends: State) -> None:
+    """After five more hours by the clock the approval is too old to be begun."""
     bench = bench_of(store)
     await bench.approved(await bench.incident())
     held = await bench.claim(Work.EXECUTE, "dead")
@@ -85,7 +86,7 @@ async def test_a_dead_claim_and_a_retry_are_taken_up_again(store: AnyStore, hour
     assert await store.work.waiting([Work.EXECUTE], now=bench.clock.now()) == 0
     bench.clock.advance(hours * HOUR_S)
     assert await store.work.waiting([Work.EXECUTE], now=bench.clock.now()) == 1
-    assert (await bench.executed()).state is State.RESOLVED
+    assert (await bench.executed()).state is ends
 
 
 async def test_a_lease_and_a_rest_last_no_longer_than_they_are_given(store: AnyStore) -> None:
