@@ -15,7 +15,6 @@ from midwatch.adapters.mcp.kubernetes.observe import LiveCluster
 from midwatch.bootstrap import open_resources
 from midwatch.bootstrap.metrics import open_prometheus
 from midwatch.domain.errors import Invalid, Permanent
-from midwatch.domain.incidents import Incident
 from midwatch.services.brakes import Brakes
 from midwatch.services.checking import Checking
 from midwatch.services.effects import LiveObjects
@@ -32,13 +31,11 @@ class Preview(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def open_preview(settings: Settings, incident: Incident) -> AsyncIterator[Preview]:
-    """Planning for this incident, in its own cluster and with the house's pauses, deeds and shadows.
+async def open_preview(settings: Settings, target: ClusterTarget) -> AsyncIterator[Preview]:
+    """Planning for incidents of one cluster, with the house's pauses, deeds and shadows.
 
-    Raises ``Invalid`` for a cluster that the settings do not name, ``Permanent`` and ``Transient`` when the store
-    cannot be reached.
+    Raises ``Permanent`` and ``Transient`` when the store cannot be reached.
     """
-    target = own_cluster(settings, incident.cluster)
     settings = _with_store(settings)
     async with (
         open_resources(settings, owner="preview") as resources,
@@ -69,7 +66,10 @@ def own_cluster(settings: Settings, cluster: str) -> ClusterTarget:
         settings = settings.model_copy(update={"kubeconfig": settings.sandbox_kubeconfig})
     if cluster not in settings.clusters:
         known = ", ".join(settings.clusters)
-        raise Invalid(f"the incident is in cluster {cluster!r}, which these settings do not name (they name: {known})")
+        raise Invalid(
+            f"the incident is in cluster {cluster!r}, which these settings do not name (they name: {known}): "
+            "say --context, or set MIDWATCH_CONTEXT as it is where Midwatch runs"
+        )
     return settings.target(cluster)
 
 

@@ -17,7 +17,7 @@ from midwatch.adapters.mcp.kubernetes.actions import ClusterActions
 from midwatch.adapters.mcp.kubernetes.api import open_kube
 from midwatch.adapters.mcp.kubernetes.observe import LiveCluster
 from midwatch.adapters.system import SystemClock
-from midwatch.bootstrap.previewing import open_preview
+from midwatch.bootstrap.previewing import open_preview, own_cluster
 from midwatch.commands.client import Output, open_api, show_raw
 from midwatch.domain.checks import Scene, evaluate
 from midwatch.domain.compiling import compile_plan
@@ -30,7 +30,7 @@ from midwatch.domain.refs import ObjectRef
 from midwatch.domain.shadows import Tally
 from midwatch.domain.signals import Tier
 from midwatch.services.effects import ActionCall
-from midwatch.settings import Settings, load_settings
+from midwatch.settings import ClusterTarget, Settings, load_settings
 
 app = typer.Typer(help="Check the playbook files, and show what a playbook would do.", no_args_is_help=True)
 out = Console(highlight=False)
@@ -70,8 +70,8 @@ def plan(
     subject: Annotated[str, typer.Argument(metavar="INCIDENT | PLAYBOOK", help="An incident, or a playbook's id.")],
     target: Annotated[str, typer.Argument(help="For a playbook: KIND/NAMESPACE/NAME, or KIND/NAME for a node.")] = "",
     set_: Annotated[list[str] | None, typer.Option("--set", help="Parameter, NAME=VALUE; may be repeated.")] = None,
-    kubeconfig: Annotated[Path | None, typer.Option(help="kubeconfig file.")] = None,
-    context: Annotated[str, typer.Option(help="kubeconfig context.")] = "",
+    kubeconfig: Annotated[Path | None, typer.Option(help="kubeconfig of the cluster, if not the settings'.")] = None,
+    context: Annotated[str, typer.Option(help="Context of the cluster, if not the settings'.")] = "",
 ) -> None:
     """Show the plan for an incident as it stands now, or what a playbook would do to an object.
 
@@ -85,12 +85,13 @@ def plan(
             asyncio.run(_plan_for_object(subject, _target(target), _parameters(set_ or []), settings, where))
         elif set_:
             raise Invalid("--set belongs to a playbook and its target; an incident's parameters are in its report")
-        elif kubeconfig or context:
-            raise Invalid("--kubeconfig and --context belong to a playbook and its target; an incident has its cluster")
         else:
             with open_api() as api:
                 incident = api.get(f"/api/incidents/{quote(subject, safe='')}", Incident)
-            asyncio.run(_plan_for_incident(incident, settings))
+            told = ClusterTarget(
+                name=incident.cluster, kubeconfig=kubeconfig or settings.kubeconfig, context=context, first=True
+            )
+            asyncio.run(_plan_for_incident(incident, settings, told if kubeconfig or context else None))
     except MidwatchError as error:
         err.print(escape(str(error)), style="red")
         raise typer.Exit(1) from error
@@ -141,8 +142,8 @@ async def _plan_for_object(
     _tell(made, decide(made, load_policy(settings.policy_file), context, clock.now()))
 
 
-async def _plan_for_incident(incident: Incident, settings: Settings) -> None:
-    async with open_preview(settings, incident) as preview:
+async def _plan_for_incident(incident: Incident, settings: Settings, told: ClusterTarget | None) -> None:
+    async with open_preview(settings, told or own_cluster(settings, incident.cluster)) as preview:
         made, verdict = await preview.planning.preview(incident)
         for number, step in enumerate(made.steps, 1):
             _tell_step(number, step, await preview.live.observe(step.target.ref))
