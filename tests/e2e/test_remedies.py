@@ -88,9 +88,9 @@ def test_the_plan_of_an_incident_is_shown_and_nothing_is_done(house: RunningHous
         assert line.split(":")[0].strip() in shown.stdout, "what the card shows, the command shows too"
     assert "Undo: " in shown.stdout
     assert "Policy: ask (risk-needs-approval)" in shown.stdout
-    assert midwatch(house, "playbooks", "plan", asked["id"][:8]).stdout == shown.stdout, (
-        "it knows the cluster by itself"
-    )
+    by_itself = midwatch(house, "playbooks", "plan", asked["id"][:8])
+    assert by_itself.returncode == 0, "it knows how to reach the incident's own cluster"
+    assert f"Step 1 {step['summary']}" in by_itself.stdout
     assert house.cluster.mutations(name="cart") == []
     assert house.incident(asked["id"])["seq"] == asked["seq"], "nothing is journalled"
     unknown = midwatch(house, "playbooks", "plan", "00000000", "--kubeconfig", kubeconfig)
