@@ -98,6 +98,7 @@ class Edge:
     cluster: str
     """The cluster that an alert without a ``cluster`` label is about: the first that is watched."""
     health: Callable[[], Awaitable[tuple[Subsystem, ...]]]
+    needed: Callable[[], Awaitable[tuple[Subsystem, ...]]]
     scrape: Callable[[], Awaitable[bytes]]
     """Metrics of all actors in Prometheus' text format."""
     rate: RateLimiter

@@ -40,8 +40,8 @@ async def health(edge: TheEdge) -> Response:
 @router.get("/ready")
 async def ready(edge: TheEdge) -> Response:
     """Whether this replica should be sent requests."""
-    parts = await edge.health()
-    missing = [part.name for part in parts if part.required and not part.ok]
+    parts = await edge.needed()
+    missing = [part.name for part in parts if not part.ok]
     return json_response({"ready": not missing, "missing": missing}, _code(parts))
 
 

@@ -57,6 +57,7 @@ async def _edge() -> AsyncIterator[Edge]:
         token="measured without",
         cluster="bench",
         health=health,
+        needed=health,
         scrape=scrape,
         rate=LocalRateLimiter(),
         limits=Limits(requests_per_minute=10_000_000),

@@ -9,7 +9,7 @@ import pytest
 
 from midwatch.sandbox.kubeconfig import ADMIN_CONTEXT, READER_CONTEXT
 from tests.fixtures.gate import Gate, install_gate
-from tests.fixtures.houses import RunningHouse, RunningSandbox, house_folder
+from tests.fixtures.houses import RunningHouse, RunningSandbox, eventually, house_folder
 
 Start = Callable[[str], RunningHouse]
 
@@ -56,7 +56,8 @@ def test_with_the_right_to_read_it_watches_and_says_which_right_is_missing(
     assert "patch" in told["outcome"]
     assert "deployments" in told["outcome"]
     assert cluster.client.mutations() == []
-    assert house.request("GET", "/health").json()["status"] == "ok"
+    well = eventually(lambda: house.request("GET", "/health").json()["status"] == "ok", within_s=30, what="well house")
+    assert well
     assert house.stop() == 0
 
 

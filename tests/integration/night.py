@@ -62,6 +62,9 @@ class Night:
         async def health() -> tuple[Subsystem, ...]:
             return tuple(self.parts)
 
+        async def needed() -> tuple[Subsystem, ...]:
+            return tuple(part for part in self.parts if part.required)
+
         async def scrape() -> bytes:
             return b""
 
@@ -84,6 +87,7 @@ class Night:
             token=TOKEN,
             cluster="lab",
             health=health,
+            needed=needed,
             scrape=scrape,
             rate=LocalRateLimiter(),
             limits=Limits(requests_per_minute=10_000, poll_s=0.02),

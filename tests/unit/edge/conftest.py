@@ -85,6 +85,9 @@ class House:
         async def health() -> tuple[Subsystem, ...]:
             return tuple(self.parts)
 
+        async def needed() -> tuple[Subsystem, ...]:
+            return tuple(part for part in self.parts if part.required)
+
         async def scrape() -> bytes:
             return b'# TYPE midwatch_actor_up gauge\nmidwatch_actor_up{actor="watcher"} 1.0\n'
 
@@ -112,6 +115,7 @@ class House:
             token=TOKEN,
             cluster="lab",
             health=health,
+            needed=needed,
             scrape=scrape,
             rate=LocalRateLimiter(),
             limits=self.limits,
