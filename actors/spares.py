@@ -10,7 +10,8 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -47,7 +48,9 @@ class Spares:
 
     async def _keep(self) -> None:
         while True:
-            unused = await asyncio.to_thread(_unused)
+            unused = _still_unused(self._known)
+            if len(unused) < self._wanted:  # to look through all processes costs, a look at one does not
+                unused = await asyncio.to_thread(_unused)
             del self._asked[: len(unused - self._known)]
             self._known = unused
             now = time.monotonic()
@@ -68,13 +71,15 @@ class Spares:
 
 def _unused() -> set[int]:
     """The raylet's processes that wait for something to do: it is this process's parent."""
+    return _still_unused(process.pid for process in psutil.Process(os.getppid()).children())
+
+
+def _still_unused(pids: Iterable[int]) -> set[int]:
     found = set()
-    for process in psutil.Process(os.getppid()).children():
-        try:
-            if is_unused(process):
-                found.add(process.pid)
-        except psutil.Error:
-            continue
+    for pid in pids:
+        with suppress(psutil.Error):
+            if is_unused(psutil.Process(pid)):
+                found.add(pid)
     return found
 
 

@@ -172,7 +172,7 @@ class Settings(ModelSettings, ChannelSettings, BaseSettings):
     claim_ttl_s: float = Field(6.0, gt=0)
     """How long a process may be silent before its work is claimed by another."""
     spare_processes: int = Field(1, ge=0, le=8)
-    """Processes that wait unused on the head, so that who dies is back in half a second; each takes 90 MB."""
+    """Processes that wait unused on the head, so that who dies is back in half a second; each takes 100 MB."""
     rca_workers: int = Field(2, ge=1, le=256)
     """The most worker processes that investigate; there is one, and more while work waits. They spread over nodes."""
     rca_slots: int = Field(10, ge=1, le=100)

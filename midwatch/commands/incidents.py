@@ -18,6 +18,7 @@ from rich.text import Text
 
 from midwatch.commands import client
 from midwatch.commands.client import Api, Moment, Output, open_api, show_raw
+from midwatch.domain.cards import touches
 from midwatch.domain.ids import short
 from midwatch.domain.incidents import Incident
 from midwatch.domain.playbooks import Plan
@@ -204,13 +205,8 @@ def plan_text(plan: Plan) -> Text:
             if not line.startswith(("--- ", "+++ ")):
                 text.append(f"\n    {line}", {"+": "green", "-": "red", "@": "dim"}.get(line[:1], ""))
     blast = plan.blast
-    touched = [f"{blast.pods} pods restart, {blast.ready_now} are ready now"] if blast.pods and not blast.evicts else []
-    if blast.pdb_headroom is not None:
-        touched.append(f"disruption budget leaves {blast.pdb_headroom}")
-    if blast.endpoints_left is not None:
-        touched.append(f"{blast.endpoints_left} endpoints stay")
-    touched += [f"owned by {blast.gitops_owner}"] if blast.gitops_owner else []
-    text.append("\nTouches: ", "dim").append("; ".join((*touched, *blast.notes)) or "nothing else")
+    owned = [f"owned by {blast.gitops_owner}"] if blast.gitops_owner else []
+    text.append("\nTouches: ", "dim").append("; ".join((*touches(blast), *owned, *blast.notes)) or "nothing else")
     text.append("\nUndo: ", "dim").append(plan.undo_summary or "nothing to take back")
     for warning in plan.warnings:
         text.append(f"\nMind: {warning}", "yellow")

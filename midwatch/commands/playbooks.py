@@ -136,7 +136,8 @@ async def _plan_for_object(
         made = compile_plan(playbook, seen, parameters)
         actions = ClusterActions(kube, clock)
         for number, step in enumerate(made.steps, 1):
-            diff = (await actions.rehearse(ActionCall.of(step, f"plan:{plan_digest(made)}"))).diff
+            call = ActionCall.of(step, f"plan:{plan_digest(made)}", step.target.generation)
+            diff = (await actions.rehearse(call)).diff
             _tell_step(number, msgspec.structs.replace(step, diff=diff), seen)
     context = Context(tier=Tier.SUPERVISED, confidence=1.0)
     _tell(made, decide(made, load_policy(settings.policy_file), context, clock.now()))

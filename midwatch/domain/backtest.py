@@ -46,12 +46,8 @@ class Backtest(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[Change, ...]
 
 
-def ruling(rules: RuleSet, signal: Signal) -> Ruling:
-    """What a set says of a signal at the moment when it came."""
-    return _under(rules.match(signal).rule, rules, signal)
-
-
-def _under(rule: Rule | None, rules: RuleSet, signal: Signal) -> Ruling:
+def ruling(rule: Rule | None, rules: RuleSet, signal: Signal) -> Ruling:
+    """What a set says of a signal at the moment when it came. ``rule``: the one of the set that takes it."""
     if rule is None:
         return Ruling(severity=signal.severity)
     silence = hush(signal, rules.windows, signal.received_at)
@@ -80,7 +76,7 @@ def backtest(before: RuleSet, after: RuleSet, signals: Iterable[Signal]) -> Back
         told: list[Ruling] = []
         for rules, keys in zip((before, after), groups, strict=True):
             rule = rules.match(signal).rule
-            told.append(_under(rule, rules, signal))
+            told.append(ruling(rule, rules, signal))
             if told[-1].opens and rule is not None:
                 keys.add(group_of(signal, rule))
         old, new = told

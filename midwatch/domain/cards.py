@@ -9,6 +9,7 @@ from midwatch.domain.approvals import ApprovalOutcome, ApprovalRequest, Choice
 from midwatch.domain.handover import handover
 from midwatch.domain.ids import ApprovalId, IncidentId
 from midwatch.domain.incidents import Incident, State
+from midwatch.domain.playbooks import BlastRadius
 from midwatch.domain.refs import Severity
 
 
@@ -107,13 +108,17 @@ def _evidence_line(source: str, line: int | None, text: str) -> str:
 def _blast(incident: Incident) -> tuple[str, ...]:
     if incident.plan is None:
         return ()
-    blast = incident.plan.blast
+    return (*touches(incident.plan.blast), *incident.plan.blast.notes)
+
+
+def touches(blast: BlastRadius) -> list[str]:
+    """How much a plan touches, in words; its notes aside."""
     lines = [f"{blast.pods} pods restart, {blast.ready_now} are ready now"] if blast.pods and not blast.evicts else []
     if blast.pdb_headroom is not None:
         lines.append(f"disruption budget leaves {blast.pdb_headroom}")
     if blast.endpoints_left is not None:
         lines.append(f"{blast.endpoints_left} endpoints stay")
-    return (*lines, *blast.notes)
+    return lines
 
 
 def _ask(incident: Incident) -> str:

@@ -267,14 +267,12 @@ def stopped(
     policy: Policy, pauses: tuple[Pause, ...], refs: tuple[ObjectRef, ...], now: datetime
 ) -> tuple[Reason, str] | None:
     """Why these objects may not be changed at this instant, whatever was allowed before: asked before each act."""
-    return next(_stops(policy, pauses, refs, now), None)
+    return (Reason.FROZEN, _FROZEN) if policy.frozen else next(_stops(policy, pauses, refs, now), None)
 
 
 def _stops(
     policy: Policy, pauses: tuple[Pause, ...], refs: tuple[ObjectRef, ...], now: datetime
 ) -> Iterator[tuple[Reason, str]]:
-    if policy.frozen:
-        yield Reason.FROZEN, _FROZEN
     namespaces = tuple(dict.fromkeys(ref.namespace for ref in refs))
     for pause in pauses:
         if pause.holds(now) and any(pause.covers(name) for name in namespaces):

@@ -59,7 +59,6 @@ class Approvals:
         self._clock, self._ids, self._timeout, self._by = clock, ids, timeout, by
         self._playbooks = playbooks
         self._seen: datetime | None = None
-        self._away: dict[str, Transient] = {}
 
     async def ask(self, claim: Claim) -> Incident:
         """Put the question that the verdict demands. ``ClaimLost`` passes."""
@@ -73,7 +72,7 @@ class Approvals:
                 digest=incident.digest,
                 requested_at=now,
                 expires_at=now + self._timeout,
-                quorum=min(incident.verdict.quorum, await self._heads(incident.verdict.approvers)),
+                quorum=await self._quorum(incident.verdict.quorum, incident.verdict.approvers),
                 confirm=incident.verdict.confirm,
                 approvers=incident.verdict.approvers,
             )
@@ -86,11 +85,13 @@ class Approvals:
                 incident = await self._journal.read(incident.id)
         return incident
 
-    async def _heads(self, approvers: tuple[str, ...]) -> int:
-        """How many people these names are: one person may be named by several, and still has one vote."""
+    async def _quorum(self, wanted: int, approvers: tuple[str, ...]) -> int:
+        """As many as are wanted, or as these names are people: one may be named by several, and still has one vote."""
+        if wanted < 2:
+            return wanted
         found = [await self._people.find(name) for name in approvers]
         known = {person.user for person in found if person is not None}
-        return max(1, len(known) + found.count(None))
+        return min(wanted, max(1, len(known) + found.count(None)))
 
     async def click(self, click: Click) -> bool:
         """Store an answer; it is judged by :meth:`drain`. ``False`` for a redelivery of one that is known."""
@@ -102,12 +103,11 @@ class Approvals:
         A click that cannot be judged now (its target cannot be looked at) stays stored and holds up no other; then
         ``Transient`` is raised at the end. A cluster that does not answer is asked once.
         """
-        judged, stuck = set[ClickId](), dict[ClickId, MidwatchError]()
-        self._away.clear()
+        judged, stuck, away = set[ClickId](), dict[ClickId, MidwatchError](), dict[str, Transient]()
         while new := [click for click in await self._clicks.pending() if click.id not in judged | stuck.keys()]:
             for click in new:
                 try:
-                    decision = await self._judge(click)
+                    decision = await self._judge(click, away)
                 except MidwatchError as error:
                     stuck[click.id] = error
                     continue
@@ -151,13 +151,12 @@ class Approvals:
         higher = ladder[request.rung]
         # Who was asked before may still answer: they may only have been slow. Nobody named meant: anyone.
         approvers = tuple(dict.fromkeys((*request.approvers, *higher))) if request.approvers else ()
-        heads = await self._heads(approvers)
         asked = ApprovalRequest(
             id=ApprovalId(self._ids.new()),
             digest=request.digest,
             requested_at=now,
             expires_at=now + self._timeout,
-            quorum=max(request.quorum, min(2, heads)) if request.confirm else request.quorum,
+            quorum=max(request.quorum, await self._quorum(2, approvers)) if request.confirm else request.quorum,
             confirm=request.confirm,
             approvers=approvers,
             rung=request.rung + 1,
@@ -214,7 +213,7 @@ class Approvals:
             return await self._journal.read(incident.id)
         return None
 
-    async def _judge(self, click: Click) -> Decision:
+    async def _judge(self, click: Click, away: dict[str, Transient]) -> Decision:
         for _ in range(_TRIES):
             try:
                 incident, request = await self._journal.find_approval(click.approval_id)
@@ -224,7 +223,7 @@ class Approvals:
             person = await self._people.find(click.user)
             request = await self._with_votes_that_stand(request)
             now = self._clock.now()
-            world = await self._world(incident, request, click, now, person)
+            world = await self._world(incident, request, click, now, person, away)
             decision = judge(request, click, world, now, person)
             click = as_person(click, person) if person is not None else click
             events = _journalled(request, click, decision)
@@ -245,7 +244,13 @@ class Approvals:
         return msgspec.structs.replace(request, votes=tuple(vote for vote in request.votes if vote.user in may))
 
     async def _world(
-        self, incident: Incident, request: ApprovalRequest, click: Click, now: datetime, person: Person | None
+        self,
+        incident: Incident,
+        request: ApprovalRequest,
+        click: Click,
+        now: datetime,
+        person: Person | None,
+        away: dict[str, Transient],
     ) -> World:
         open_now = None if incident.state.final else incident.approval
         world = World(asked=open_now.id if open_now else None, digest=incident.digest, firing=bool(incident.active))
@@ -256,12 +261,12 @@ class Approvals:
             return world  # nothing depends on the cluster yet: do not make people wait for it
         if well := needless(incident, incident.plan):
             return msgspec.structs.replace(world, why=Reason.TARGET_RECOVERED, changed=well.removesuffix("."))
-        if incident.cluster in self._away:
-            raise self._away[incident.cluster]
+        if incident.cluster in away:
+            raise away[incident.cluster]
         try:
             changed = await changed_since(incident.plan, self._live.of(incident.cluster), self._playbooks)
         except Transient as error:
-            self._away[incident.cluster] = error
+            away[incident.cluster] = error
             raise
         return world if changed is None else msgspec.structs.replace(world, why=changed[0], changed=changed[1])
 

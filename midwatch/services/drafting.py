@@ -136,7 +136,7 @@ class Drafting:
 
     async def _rehearsed(self, incident: Incident, number: int, step: PlanStep) -> PlanStep:
         """The step with the server's own diff. A step that the server would not accept is no plan."""
-        call = ActionCall.of(step, f"{incident.id}:rehearsal:{number}")
+        call = ActionCall.of(step, f"{incident.id}:rehearsal:{number}", step.target.generation)
         try:
             outcome = await self._rehearsal.rehearse(call)
         except Conflict as error:

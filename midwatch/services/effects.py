@@ -33,11 +33,9 @@ class ActionCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     before: str = ""
 
     @classmethod
-    def of(cls, step: PlanStep, key: str) -> "ActionCall":
-        """The call that carries out a step of a plan."""
-        return cls(
-            action=step.action, ref=step.target.ref, key=key, params=step.params, generation=step.target.generation
-        )
+    def of(cls, step: PlanStep, key: str, generation: int | None) -> "ActionCall":
+        """The call that carries out a step of a plan on its target as it is at this generation."""
+        return cls(action=step.action, ref=step.target.ref, key=key, params=step.params, generation=generation)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -188,7 +188,7 @@ class Execution:
         key = step_key(execution, index)
         generation = expected_generation(incident, index)
         target = msgspec.structs.replace(step.target, generation=generation)
-        call = msgspec.structs.replace(ActionCall.of(step, key), generation=generation)
+        call = ActionCall.of(step, key, generation)
         if (stop := await self._brakes.stopped(incident.plan)) is not None:
             return await self._fail(incident, held, index, *stop)
         try:
@@ -221,7 +221,7 @@ class Execution:
         step, record = step_of(incident, index), record_of(incident, index)
         if (stop := await self._brakes.stopped(incident.plan)) is not None:
             return await self._fail(incident, held, index, *stop)
-        call = msgspec.structs.replace(ActionCall.of(step, record.key), generation=record.generation)
+        call = ActionCall.of(step, record.key, record.generation)
         try:
             outcome = await held.during(self._runner.act(call))
         except (Refused, NotFound, Conflict, Permanent) as error:
@@ -288,7 +288,7 @@ class Execution:
         step, record = step_of(incident, index), record_of(incident, index)
         if await self._brakes.stopped(incident.plan) is not None:
             return
-        call = msgspec.structs.replace(ActionCall.of(step, record.key), generation=record.generation)
+        call = ActionCall.of(step, record.key, record.generation)
         try:
             await held.during(self._runner.act(call))
         except (Transient, Refused, NotFound, Conflict, Permanent) as error:

@@ -30,6 +30,18 @@ async def two_steps(bench: Bench) -> Incident:
     return await bench.approved(await bench.incident())
 
 
+async def stopped_once_protected(bench: Bench, objects: str) -> None:
+    """Protect them while the first step acts: the second does not begin."""
+
+    async def protects() -> None:
+        bench.policy = Policy(cooldown_s=0.0, protected_objects=(objects,))
+
+    bench.cluster.after_act = protects
+    incident = await bench.executed()
+    assert incident.reason is Reason.PROTECTED_NAMESPACE
+    assert len(bench.cluster.mutations) == 1
+
+
 @pytest.mark.parametrize("namespaces", [("*",), ("shop",), ("other", "sh*")], ids=["all", "this", "pattern"])
 async def test_a_pause_stops_what_was_approved(namespaces: tuple[str, ...]) -> None:
     bench = Bench()
@@ -115,13 +127,7 @@ async def test_what_is_protected_meanwhile_is_not_touched_by_the_next_step() -> 
     bench = Bench()
     await two_steps(bench)
 
-    async def protects() -> None:
-        bench.policy = Policy(cooldown_s=0.0, protected_objects=("Deployment/shop/*",))
-
-    bench.cluster.after_act = protects
-    incident = await bench.executed()
-    assert incident.reason is Reason.PROTECTED_NAMESPACE
-    assert len(bench.cluster.mutations) == 1
+    await stopped_once_protected(bench, "Deployment/shop/*")
 
 
 async def test_an_owner_that_is_protected_meanwhile_protects_what_belongs_to_it() -> None:
@@ -130,13 +136,7 @@ async def test_an_owner_that_is_protected_meanwhile_protects_what_belongs_to_it(
     bench.cluster.seen = msgspec.structs.replace(bench.cluster.seen, owners=(root,))
     await two_steps(bench)
 
-    async def protects() -> None:
-        bench.policy = Policy(cooldown_s=0.0, protected_objects=("Shop/shop/*",))
-
-    bench.cluster.after_act = protects
-    incident = await bench.executed()
-    assert incident.reason is Reason.PROTECTED_NAMESPACE
-    assert len(bench.cluster.mutations) == 1
+    await stopped_once_protected(bench, "Shop/shop/*")
 
 
 async def test_what_was_to_run_alone_does_not_once_policy_says_otherwise() -> None:

@@ -72,8 +72,8 @@ def test_what_has_cleared_is_left_out() -> None:
 def test_a_signal_that_is_dropped_opens_nothing() -> None:
     (signal,) = signals(1)
     dropping = RuleSet([msgspec.structs.replace(CRASH, drop=True)])
-    assert ruling(dropping, signal).rule == "crash"
-    assert not ruling(dropping, signal).opens
+    assert ruling(dropping.match(signal).rule, dropping, signal).rule == "crash"
+    assert not ruling(dropping.match(signal).rule, dropping, signal).opens
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import msgspec
 from midwatch.adapters.mcp.kubernetes import diffs, pointers
 from midwatch.adapters.mcp.kubernetes.api import Json, Kube
 from midwatch.adapters.mcp.kubernetes.changes import CHANGES, Facts, rerun
-from midwatch.adapters.mcp.kubernetes.observe import evictable, selects
+from midwatch.adapters.mcp.kubernetes.observe import controller_of, evictable, selects
 from midwatch.domain.actions import ACTIONS, RESTORE
 from midwatch.domain.errors import Conflict, Invalid, NotFound, Permanent, Refused, Transient
 from midwatch.domain.reasons import Reason
@@ -148,9 +148,10 @@ class ClusterActions:
             for pod in await self._kube.list("Pod", fields=f"spec.nodeName={node}")
             if evictable(pod) and not pod["metadata"].get("deletionTimestamp")
         ]
-        for meta in (pod["metadata"] for pod in pods):
+        for pod in pods:
+            meta = pod["metadata"]
             which = f"Pod {meta['namespace']}/{meta['name']} on {node}"
-            if not any(owner.get("controller") for owner in meta.get("ownerReferences") or ()):
+            if not controller_of(pod):
                 raise Refused(Reason.PRECHECK_FAILED, f"{which} has no controller: evicted, it would never come back")
             if meta["namespace"] not in allowed:
                 raise Refused(Reason.TARGET_CHANGED, f"{which} is of a namespace from which no eviction was approved")

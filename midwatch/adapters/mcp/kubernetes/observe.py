@@ -97,13 +97,12 @@ class LiveCluster:
         owners: list[ObjectRef] = []
         here: Json | None = document
         while here is not None and len(owners) < _MAX_OWNERS:
-            found = next((o for o in read(here, "/metadata/ownerReferences") or () if o.get("controller")), None)
-            if found is None:
+            found = controller_of(here)
+            if not found:
                 break
-            namespace = read(here, "/metadata/namespace") or ""
-            owners.append(ObjectRef(found["kind"], found["name"], namespace, found.get("uid", "")))
+            owners += found
             try:
-                here = await self._kube.get(found["kind"], found["name"], namespace)
+                here = await self._kube.get(found[0].kind, found[0].name, found[0].namespace)
             except (NotFound, Refused, Invalid):
                 break  # an owner of a kind we may not read, or do not know: what is known of it stands
         return tuple(owners)
@@ -116,7 +115,7 @@ class LiveCluster:
         async def above(ref: ObjectRef) -> tuple[ObjectRef, ...]:
             async with few:
                 try:
-                    return _controller(await self._kube.get(ref.kind, ref.name, ref.namespace) or {})
+                    return controller_of(await self._kube.get(ref.kind, ref.name, ref.namespace) or {})
                 except (NotFound, Refused):
                     return ()  # what is known of its owners stands
 
@@ -254,10 +253,10 @@ def pod_seen(pod: Json) -> PodSeen:
 def _lodger(pod: Json) -> PodSeen:
     """A pod on a node, of whichever namespace and owner."""
     namespace = str(pod["metadata"].get("namespace") or "")
-    return msgspec.structs.replace(pod_seen(pod), namespace=namespace, owners=_controller(pod))
+    return msgspec.structs.replace(pod_seen(pod), namespace=namespace, owners=controller_of(pod))
 
 
-def _controller(document: Json) -> tuple[ObjectRef, ...]:
+def controller_of(document: Json) -> tuple[ObjectRef, ...]:
     """What controls the object; empty where nothing does."""
     meta = document.get("metadata") or {}
     found = [item for item in meta.get("ownerReferences") or () if item.get("controller")]
