@@ -3,6 +3,7 @@
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 import msgspec
 
@@ -46,6 +47,33 @@ def compile_plan(playbook: Playbook, seen: Observed, parameters: dict[str, str])
         ),
         warnings=_warnings(seen, blast),
         shadow=playbook.mode is Mode.SHADOW,
+    )
+
+
+def together(plans: Sequence[Plan]) -> Plan:
+    """One plan with the steps of several plans of the same playbook; only the first one's have to succeed."""
+    first, *others = plans
+    if not others:
+        return first
+    blasts = [plan.blast for plan in plans]
+    further = [msgspec.structs.replace(step, required=False) for plan in others for step in plan.steps]
+    return msgspec.structs.replace(
+        first,
+        title=f"{first.title} and {len(others)} more",
+        steps=(*first.steps, *further),
+        blast=msgspec.structs.replace(
+            first.blast,
+            pods=sum(blast.pods for blast in blasts),
+            ready_now=sum(blast.ready_now for blast in blasts),
+            pdb_headroom=min((each.pdb_headroom for each in blasts if each.pdb_headroom is not None), default=None),
+            endpoints_left=min(
+                (each.endpoints_left for each in blasts if each.endpoints_left is not None), default=None
+            ),
+            gitops_owner=next((blast.gitops_owner for blast in blasts if blast.gitops_owner), ""),
+            human_edit_at=max((blast.human_edit_at for blast in blasts if blast.human_edit_at), default=None),
+            owners=tuple(dict.fromkeys(owner for blast in blasts for owner in blast.owners)),
+        ),
+        warnings=tuple(dict.fromkeys(said for plan in plans for said in plan.warnings)),
     )
 
 

@@ -104,7 +104,8 @@ class Playbook(msgspec.Struct, frozen=True, kw_only=True):
     """A playbook as loaded; ``digest`` is SHA-256 of what it does, so that an edit voids what was asked before.
 
     Without any condition in ``applies_to`` it is used only where a rule or a report names it. A playbook of mode
-    ``checklist`` has no steps: there is no safe act, and a person is told what to do, point by point.
+    ``checklist`` has no steps: there is no safe act, and a person is told what to do, point by point. With ``each`` the
+    plan has the steps for every object of the incident that is in the same trouble, not for one.
     """
 
     id: str
@@ -115,6 +116,7 @@ class Playbook(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
     parameters: dict[str, Parameter] = {}
     mode: Mode = Mode.LIVE
+    each: bool = False
     checklist: tuple[str, ...] = ()
     digest: str = ""
     where: str = ""
@@ -141,6 +143,8 @@ def faults(playbook: Playbook) -> Iterator[tuple[str, str]]:
         yield "$.steps", "a playbook needs at least one step"
     if not playbook.examples:
         yield "$", "it has no examples: give one that plans and one that is refused"
+    if playbook.each and playbook.risk is not Risk.LOW:
+        yield "$.each", "only steps of LOW risk may be done to several objects at once"
     for name, parameter in playbook.parameters.items():
         yield from ((f"$.parameters.{name}", said) for said in _parameter_faults(name, parameter))
     if playbook.steps and not any(step.required for step in playbook.steps):

@@ -35,6 +35,7 @@ from midwatch.services.users import People
 
 log = logging.getLogger(__name__)
 _TRIES = 100
+_PAGE = 100
 _SKEW = timedelta(minutes=1)
 """Clocks of two machines may differ by so much."""
 
@@ -104,7 +105,12 @@ class Approvals:
         ``Transient`` is raised at the end. A cluster that does not answer is asked once.
         """
         judged, stuck, away = set[ClickId](), dict[ClickId, MidwatchError](), dict[str, Transient]()
-        while new := [click for click in await self._clicks.pending() if click.id not in judged | stuck.keys()]:
+        while True:
+            # Those that wait on are read again each time: they must not fill the page.
+            stored = await self._clicks.pending(limit=_PAGE + len(stuck))
+            new = [click for click in stored if click.id not in judged | stuck.keys()]
+            if not new:
+                break
             for click in new:
                 try:
                     decision = await self._judge(click, away)

@@ -1,14 +1,15 @@
 """Drafting: from a report to a plan that is resolved against live objects and rehearsed. Changes and keeps nothing."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import Protocol
 
 import msgspec
 
 from midwatch.domain.checks import Scene, Standing
-from midwatch.domain.compiling import compile_plan
-from midwatch.domain.errors import Conflict, Permanent, Refused
+from midwatch.domain.compiling import compile_plan, together
+from midwatch.domain.errors import Conflict, NotFound, Permanent, Refused
 from midwatch.domain.incidents import Incident
 from midwatch.domain.observed import Observed
 from midwatch.domain.playbooks import PROMQL, Plan, PlanStep
@@ -22,6 +23,8 @@ from midwatch.services.runtime import Clock
 
 _LOOKS = 10
 """How many of an incident's own objects are looked at for the target of a plan: a storm has hundreds."""
+_EACH = 50
+"""For how many objects one plan has steps: more would be no plan that a person can read."""
 
 
 class Catalogue(Protocol):
@@ -58,8 +61,19 @@ class Drafting:
         if playbook.mode is Mode.CHECKLIST:
             points = " ".join(f"({number}) {point}" for number, point in enumerate(playbook.checklist, 1))
             raise Refused(Reason.CHECKLIST, f"{playbook.title}: {points}")
-        seen = await self._resolve(incident, playbook)
         parameters = report.parameters if report.playbook == playbook.id else {}
+        first = await self._resolve(incident, playbook)
+        plans = [await self._for_one(incident, playbook, first, parameters)]
+        for ref in _alike(incident, playbook, first.ref) if playbook.each else ():
+            with suppress(Refused, NotFound):  # it needs something else, or is gone: the others do not wait for it
+                if (seen := await self._live.observe(ref)) is not None:
+                    plans.append(await self._for_one(incident, playbook, seen, parameters))
+        return together(plans)
+
+    async def _for_one(
+        self, incident: Incident, playbook: Playbook, seen: Observed, parameters: dict[str, str]
+    ) -> Plan:
+        """The plan for this object, rehearsed. Raises ``Refused`` where it does not fit."""
         plan = compile_plan(playbook, seen, parameters)
         for step in plan.steps:
             if not self._checking.measures and any(check.name == PROMQL for check in (*step.precheck, *step.verify)):
@@ -144,3 +158,15 @@ class Drafting:
         except Permanent as error:
             raise Refused(Reason.PRECHECK_FAILED, f"The API server would not accept it: {error}.") from error
         return msgspec.structs.replace(step, diff=outcome.diff)
+
+
+def _alike(incident: Incident, playbook: Playbook, first: ObjectRef) -> list[ObjectRef]:
+    """The incident's other objects of that kind that still fire for what the playbook is for."""
+    others = {
+        member.subject.path: member.subject
+        for member in incident.active
+        if member.subject.kind == first.kind
+        and member.subject.path != first.path
+        and any(fnmatchcase(member.condition, wanted) for wanted in playbook.applies_to)
+    }
+    return [ref for _, ref in sorted(others.items())[: _EACH - 1]]

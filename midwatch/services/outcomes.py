@@ -3,11 +3,11 @@
 from midwatch.domain import events as ev
 from midwatch.domain.actions import ACTIONS
 from midwatch.domain.errors import ClaimLost, Conflict, NotFound, Permanent, Refused
-from midwatch.domain.execution import told
+from midwatch.domain.execution import execution_of, told
 from midwatch.domain.incidents import Incident
 from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef
-from midwatch.domain.runs import touched
+from midwatch.domain.runs import Phase, touched
 from midwatch.services.effects import Effect, LiveObjects, Outcome
 
 _NAMED = 5
@@ -47,7 +47,8 @@ async def _still_wrong(incident: Incident, live: LiveObjects) -> tuple[ObjectRef
     if not all(ACTIONS[step.action].by_uid for step in steps):
         return ()
     kinds = {step.target.ref.kind for step in steps}
-    mended = {step.target.ref.path for step in steps}
+    done = {record.index for record in execution_of(incident).steps if record.phase is Phase.VERIFIED}
+    mended = {step.target.ref.path for number, step in enumerate(steps) if number in done}
     others = {
         member.subject.path: member.subject
         for member in incident.active

@@ -26,6 +26,7 @@ class PlaybookFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
     description: str = ""
     parameters: dict[str, Parameter] = {}
     mode: Mode = Mode.LIVE
+    each: bool = False
     checklist: tuple[str, ...] = ()
 
 
@@ -79,7 +80,9 @@ def load_playbooks(folder: Path) -> Playbooks:
 def load_playbook(source: Source) -> Playbook:
     """One playbook. Raises :class:`Faults` with every fault, the examples that do not hold among them."""
     parsed = source.convert(PlaybookFile)
-    essence = msgspec.json.encode((parsed.steps, parsed.parameters), order="deterministic")
+    # Only where it is set: what was asked, or counted in shadow mode, of the others stays good.
+    each = ("each",) if parsed.each else ()
+    essence = msgspec.json.encode((parsed.steps, parsed.parameters, *each), order="deterministic")
     playbook = Playbook(
         id=source.path.stem,
         title=parsed.title,
@@ -89,6 +92,7 @@ def load_playbook(source: Source) -> Playbook:
         description=parsed.description,
         parameters=parsed.parameters,
         mode=parsed.mode,
+        each=parsed.each,
         checklist=parsed.checklist,
         digest=hashlib.sha256(essence).hexdigest(),
         where=source.at(),

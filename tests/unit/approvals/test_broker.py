@@ -168,12 +168,15 @@ async def test_a_click_on_nothing_is_answered() -> None:
     assert outcome[0] == DecisionKind.STALE
 
 
-async def test_one_stuck_click_does_not_hold_up_the_others() -> None:
-    """A rejection needs no look at the cluster: it is judged although an approval before it has to wait."""
+@pytest.mark.parametrize("waiting", [1, 120])
+async def test_stuck_clicks_do_not_hold_up_the_others(waiting: int) -> None:
+    """A rejection needs no look at the cluster: it is judged although approvals before it have to wait."""
     bench = Bench()
     incident = await bench.asked(await bench.incident())
-    approving, rejecting = bench.answer(incident, Choice.APPROVE), bench.answer(incident, Choice.REJECT, user="api:bob")
-    await bench.approvals.click(approving)
+    for _ in range(waiting):
+        await bench.approvals.click(bench.answer(incident, Choice.APPROVE))
+    bench.clock.advance(1)
+    rejecting = bench.answer(incident, Choice.REJECT, user="api:bob")
     await bench.approvals.click(rejecting)
 
     def away(_: str) -> None:

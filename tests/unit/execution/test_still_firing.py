@@ -5,9 +5,10 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from midwatch.adapters.catalog.playbooks import Playbooks
 from midwatch.domain import events as ev
 from midwatch.domain.cards import card_of
-from midwatch.domain.errors import Refused
+from midwatch.domain.errors import Permanent, Refused
 from midwatch.domain.ids import SignalId
 from midwatch.domain.incidents import Incident, State
 from midwatch.domain.observed import Observed
@@ -15,18 +16,21 @@ from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef, Severity
 from midwatch.services.effects import ActionCall, Effect, Outcome
 from tests.fakes.cluster import WEB, FakeCluster
-from tests.fakes.remedies import Bench
+from tests.fakes.remedies import PLAYBOOKS, Bench
 
 ONE, TWO = ObjectRef("Pod", "web-1", "shop"), ObjectRef("Pod", "web-2", "shop")
 EVICTED = {"state": "Failed"}
 
 
 class Pods(FakeCluster):
-    """``web-1`` was evicted; ``other`` says what is known of ``web-2`` (``None``: it is gone)."""
+    """``web-1`` was evicted; ``other`` says what is known of ``web-2`` (``None``: it is gone).
 
-    def __init__(self, other: dict[str, object] | None, *, readable: bool = True) -> None:
+    ``obstinate``: that one cannot be deleted.
+    """
+
+    def __init__(self, other: dict[str, object] | None, *, readable: bool = True, obstinate: str = "") -> None:
         super().__init__()
-        self.other, self.readable = other, readable
+        self.other, self.readable, self.obstinate = other, readable, obstinate
 
     async def observe(self, ref: ObjectRef) -> Observed | None:
         if ref.name == TWO.name and not self.readable:
@@ -42,13 +46,16 @@ class Pods(FakeCluster):
         return Outcome(effect=Effect.DRY_RUN)
 
     async def act(self, call: ActionCall) -> Outcome:
+        if call.ref.name == self.obstinate:
+            raise Permanent("403 of an admission webhook")
         self.mutations.append((call.action, call.ref.name))
         return Outcome(effect=Effect.APPLIED)
 
 
-async def ended(cluster: Pods) -> tuple[Bench, Incident]:
-    """Both pods were evicted; the remains of the first are deleted."""
+async def ended(cluster: Pods, *, each: bool = False) -> tuple[Bench, Incident]:
+    """Both pods were evicted; the remains of the first, or of ``each``, are deleted."""
     bench = Bench(cluster)
+    bench.playbooks = Playbooks(tuple(msgspec.structs.replace(item, each=each) for item in PLAYBOOKS.all))
     incident = await bench.incident("PodEvicted", subject=ONE, owner=WEB)
     firing = [
         ev.SignalAttached(
@@ -65,14 +72,13 @@ async def ended(cluster: Pods) -> tuple[Bench, Incident]:
     ]
     incident = await bench.store.journal.append(incident, firing, at=bench.clock.now(), by="test")
     await bench.approved(incident)
-    incident = await bench.executed()
-    assert cluster.mutations == [("delete_finished_pod", "web-1")]
-    return bench, incident
+    return bench, await bench.executed()
 
 
 @pytest.mark.parametrize("readable", [True, False])
 async def test_the_other_ones_trouble_is_told_to_people(readable: bool) -> None:
     bench, incident = await ended(Pods(EVICTED, readable=readable))
+    assert bench.cluster.mutations == [("delete_finished_pod", "web-1")]
     assert (incident.state, incident.reason) == (State.ESCALATED, Reason.STILL_FIRING)
     assert "Delete the remains of" in incident.outcome
     assert "Still in trouble: Pod shop/web-2" in incident.outcome
@@ -85,3 +91,29 @@ async def test_the_other_ones_trouble_is_told_to_people(readable: bool) -> None:
 async def test_what_is_over_and_not_cleared_yet_holds_nothing_up(other: dict[str, object] | None) -> None:
     _, incident = await ended(Pods(other))
     assert (incident.state, incident.reason) == (State.RESOLVED, Reason.ALL_STEPS_VERIFIED)
+
+
+async def test_a_plan_for_each_deletes_them_all() -> None:
+    bench, incident = await ended(Pods(EVICTED), each=True)
+    assert bench.cluster.mutations == [("delete_finished_pod", "web-1"), ("delete_finished_pod", "web-2")]
+    assert (incident.state, incident.reason) == (State.RESOLVED, Reason.ALL_STEPS_VERIFIED)
+    assert incident.plan is not None
+    assert incident.plan.title.endswith("Pod shop/web-1 and 1 more")
+
+
+@pytest.mark.parametrize(
+    "cluster", [Pods(None), Pods({"ready": 1, "state": "Running"}), Pods(EVICTED, readable=False)], ids=str
+)
+async def test_a_plan_for_each_leaves_out_what_it_does_not_fit(cluster: Pods) -> None:
+    bench, incident = await ended(cluster, each=True)
+    assert bench.cluster.mutations == [("delete_finished_pod", "web-1")]
+    assert incident.plan is not None
+    assert len(incident.plan.steps) == 1
+
+
+async def test_one_of_them_that_fails_is_told_and_holds_up_no_other() -> None:
+    bench, incident = await ended(Pods(EVICTED, obstinate="web-2"), each=True)
+    assert bench.cluster.mutations == [("delete_finished_pod", "web-1")]
+    assert (incident.state, incident.reason) == (State.ESCALATED, Reason.STILL_FIRING)
+    assert "Still in trouble: Pod shop/web-2" in incident.outcome
+    assert "403" in incident.outcome

@@ -39,6 +39,7 @@ BAD = {
     "unknown action": (GOOD.replace("rollout_restart", "reboot"), "p.yaml:4: unknown action 'reboot'"),
     "unknown check": (GOOD.replace("pods_ready", "all_fine"), "p.yaml:6: unknown check 'all_fine'"),
     "risk too low": (GOOD.replace("MEDIUM", "LOW"), "p.yaml:5: rollout_restart is at least MEDIUM, not LOW"),
+    "each of what is not LOW": (f"each: true\n{GOOD}", "p.yaml:1: only steps of LOW risk may be done to several"),
     "high without undo": (GOOD.replace("MEDIUM", "HIGH"), "p.yaml:5: a step of HIGH risk needs an undo"),
     "no reason for no undo": (GOOD.replace("    no_undo: nothing to put back\n", ""), "says why in no_undo"),
     "undo of what cannot be undone": (GOOD.replace("no_undo: nothing to put back", "undo: restore"), "p.yaml:7: "),
