@@ -153,9 +153,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def touched(self) -> tuple[ObjectRef, ...]:
         """Everything that a rule may protect: the targets, the pods that are evicted, and what owns each of them."""
-        blast = self.blast
-        evicted = [ref for pod in blast.evicts for ref in (pod.ref, *pod.owners)]
-        return tuple(dict.fromkeys((*(step.target.ref for step in self.steps), *blast.owners, *evicted)))
+        return tuple(dict.fromkeys((*self.changed, *self.evicted)))
+
+    @property
+    def changed(self) -> tuple[ObjectRef, ...]:
+        """The targets, and what owns each of them."""
+        return tuple(dict.fromkeys((*(step.target.ref for step in self.steps), *self.blast.owners)))
+
+    @property
+    def evicted(self) -> tuple[ObjectRef, ...]:
+        """The pods that are evicted, and what owns each of them."""
+        return tuple(dict.fromkeys(ref for pod in self.blast.evicts for ref in (pod.ref, *pod.owners)))
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

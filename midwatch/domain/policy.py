@@ -10,7 +10,6 @@ from midwatch.domain.actions import ACTIONS
 from midwatch.domain.brakes import LONGEST_WINDOW, SHADOWS_KEPT, Pause
 from midwatch.domain.playbooks import Plan, Risk, Verdict, VerdictKind
 from midwatch.domain.reasons import Reason
-from midwatch.domain.refs import ObjectRef
 from midwatch.domain.signals import Tier
 
 _FROZEN = "All actions are paused by policy (frozen: true)."
@@ -63,7 +62,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ``circuit_failures`` failed or undone executions within ``circuit_window_s`` seconds open the breaker: everything is
     refused until the oldest of them is that old. ``human_edit_s``: how long after a person's edit Midwatch stands down.
     ``environments`` are looked through in their order, the first that fits counts. ``ladder``: who is asked, one rung
-    after another, when nobody answered in time. ``shadow``: patterns of playbooks that only say what they would do.
+    after another, when nobody answered in time. ``evict_from``: protected namespaces whose pods a drain may evict
+    nevertheless. ``shadow``: patterns of playbooks that only say what they would do.
     ``alone_after_good``: a playbook runs alone only after so many good ones in a row in shadow mode (0: not asked).
     """
 
@@ -73,6 +73,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     groups: dict[str, tuple[str, ...]] = {}
     ceilings: tuple[Ceiling, ...] = ()
     protected_namespaces: tuple[str, ...] = ("kube-system", "kube-public", "kube-node-lease")
+    evict_from: tuple[str, ...] = ()
     protected_objects: tuple[str, ...] = ()
     freezes: tuple[Freeze, ...] = ()
     actions_per_hour: int = 20
@@ -234,7 +235,7 @@ def _refusals(plan: Plan, policy: Policy, context: Context, now: datetime) -> It
     if plan.shadow or _fits(plan.playbook, policy.shadow):
         yield Reason.SHADOW, "Shadow mode: this is what Midwatch would do; it only says so, and looks who does it."
     namespaces = _namespaces(plan)
-    yield from _stops(policy, context.pauses, plan.touched, now)
+    yield from _stops(policy, context.pauses, plan, now)
     for pod in plan.blast.evicts:
         if not pod.owners:
             yield Reason.PRECHECK_FAILED, f"{pod.ref} has no controller: evicted, it would never come back."
@@ -263,28 +264,29 @@ def _refusals(plan: Plan, policy: Policy, context: Context, now: datetime) -> It
         yield Reason.RATE_EXCEEDED, f"{acted} actions in the last hour; policy allows {policy.actions_per_hour}."
 
 
-def stopped(
-    policy: Policy, pauses: tuple[Pause, ...], refs: tuple[ObjectRef, ...], now: datetime
-) -> tuple[Reason, str] | None:
-    """Why these objects may not be changed at this instant, whatever was allowed before: asked before each act."""
-    return (Reason.FROZEN, _FROZEN) if policy.frozen else next(_stops(policy, pauses, refs, now), None)
+def stopped(policy: Policy, pauses: tuple[Pause, ...], plan: Plan, now: datetime) -> tuple[Reason, str] | None:
+    """Why what the plan touches may not be changed now, whatever was allowed before: asked before each act."""
+    return (Reason.FROZEN, _FROZEN) if policy.frozen else next(_stops(policy, pauses, plan, now), None)
 
 
-def _stops(
-    policy: Policy, pauses: tuple[Pause, ...], refs: tuple[ObjectRef, ...], now: datetime
-) -> Iterator[tuple[Reason, str]]:
-    namespaces = tuple(dict.fromkeys(ref.namespace for ref in refs))
+def _stops(policy: Policy, pauses: tuple[Pause, ...], plan: Plan, now: datetime) -> Iterator[tuple[Reason, str]]:
+    namespaces = _namespaces(plan)
     for pause in pauses:
         if pause.holds(now) and any(pause.covers(name) for name in namespaces):
             yield Reason.FROZEN, pause.sentence
     for freeze in policy.freezes:
         if freeze.start <= now < freeze.end and any(_fits(name, freeze.namespaces) for name in namespaces):
             yield Reason.FROZEN, f"Freeze {freeze.name!r} lasts until {freeze.end:%Y-%m-%d %H:%M} UTC."
-    for name in namespaces:
-        if name and _fits(name, policy.protected_namespaces):
-            ref = next(ref for ref in refs if ref.namespace == name)
-            yield Reason.PROTECTED_NAMESPACE, f"Namespace {name} is protected: Midwatch changes nothing there ({ref})."
-    for ref in refs:
+    for ref in (ref for ref in plan.changed if ref.namespace and _fits(ref.namespace, policy.protected_namespaces)):
+        said = f"Namespace {ref.namespace} is protected: Midwatch changes nothing there ({ref})."
+        yield Reason.PROTECTED_NAMESPACE, said
+    for ref in (ref for ref in plan.evicted if _fits(ref.namespace, policy.protected_namespaces)):
+        if not _fits(ref.namespace, policy.evict_from):
+            said = (
+                f"Namespace {ref.namespace} is protected: {ref} is evicted only where evict_from of the policy says so."
+            )
+            yield Reason.PROTECTED_NAMESPACE, said
+    for ref in plan.touched:
         if _fits(ref.path, policy.protected_objects):
             said = f"{ref} is protected: Midwatch does not change it, nor what belongs to it."
             yield Reason.PROTECTED_NAMESPACE, said

@@ -86,7 +86,7 @@ class Brakes:
     async def stopped(self, plan: Plan | None) -> tuple[Reason, str] | None:
         """Why nothing that the plan touches may be changed now, ``None`` when it may: asked before each act."""
         now = self._clock.now()
-        return stopped(self._policy.current(), await self._pauses.active(now), plan.touched if plan else (), now)
+        return None if plan is None else stopped(self._policy.current(), await self._pauses.active(now), plan, now)
 
     async def admit(self, incident: Incident) -> Verdict | None:
         """Let the incident's plan begin and count it, or the refusal that stands against it.

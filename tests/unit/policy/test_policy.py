@@ -117,7 +117,7 @@ def test_what_is_refused(made: Plan, policy: Policy, context: dict[str, object],
             Policy(),
             {},
             Reason.PROTECTED_NAMESPACE,
-            "changes nothing there (Pod kube-system/web-1)",
+            "Namespace kube-system is protected: Pod kube-system/web-1 is evicted only where evict_from",
         ),
         (
             lodger(),
@@ -171,6 +171,14 @@ def test_a_drain_is_held_to_the_rules_of_every_pod_it_evicts(
     assert (found.kind, found.rule) == (VerdictKind.REFUSE, rule)
     assert said in found.sentence
     assert verdict(drain(lodger("other")), policy, **context).kind is VerdictKind.ASK
+
+
+def test_a_drain_may_evict_from_a_protected_namespace_where_policy_says_so() -> None:
+    policy = Policy(evict_from=("kube-*",))
+    assert verdict(drain(lodger(), lodger("kube-system")), policy).kind is VerdictKind.ASK
+    assert verdict(plan(namespace="kube-system"), policy).rule == Reason.PROTECTED_NAMESPACE
+    held = Policy(evict_from=("kube-*",), protected_objects=("Deployment/kube-system/*",))
+    assert verdict(drain(lodger("kube-system")), held).rule == Reason.PROTECTED_NAMESPACE
 
 
 def test_what_protects_an_owner_protects_what_belongs_to_it() -> None:
