@@ -65,6 +65,7 @@ _WHY = {
     Reason.RISK_NEEDS_APPROVAL: "its risk needs a person's word",
     Reason.LOW_RISK_ALLOWED: "policy lets low risk run alone",
     Reason.ABOVE_RISK_CEILING: "its risk is above what policy allows here",
+    Reason.NOBODY_MAY_APPROVE: "nobody may approve all that it touches",
     Reason.PROTECTED_NAMESPACE: "the namespace is protected",
     Reason.FROZEN: "changes are frozen",
     Reason.CONFIDENCE_TOO_LOW: "the cause is not certain enough",

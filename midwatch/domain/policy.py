@@ -20,7 +20,8 @@ class Ceiling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     ``namespaces`` are shell patterns; ``""`` stands for cluster-wide objects such as nodes. ``environments`` are names
     from the policy's ``environments``; left out: all. ``alone`` tells whether LOW may run there without asking.
-    ``approvers`` take the place of the policy's own.
+    ``approvers`` take the place of the policy's own in these namespaces; a plan that touches several needs people who
+    may approve in each.
     """
 
     risk: Risk
@@ -138,7 +139,8 @@ def faults(policy: Policy) -> Iterator[tuple[str, str]]:
         hidden = [name for name in ceiling.namespaces if any(fnmatchcase(name, pattern) for pattern in patterns)]
         if hidden:
             yield f"$.ceilings[{number}]", f"{', '.join(hidden)} is taken by an earlier ceiling already"
-        if moot := [name for name in ceiling.namespaces if name and _fits(name, policy.protected_namespaces)]:
+        moot = [name for name in ceiling.namespaces if name and _fits(name, policy.protected_namespaces)]
+        if moot := [name for name in moot if not _fits(name, policy.evict_from)]:
             yield f"$.ceilings[{number}].namespaces", f"{', '.join(moot)} is protected: no ceiling counts there"
         for name in ceiling.environments:
             if name not in policy.environments:
@@ -176,13 +178,18 @@ def decide(plan: Plan, policy: Policy, context: Context, now: datetime) -> Verdi
     if refusal is not None:
         return refusal
     namespaces = _namespaces(plan)
-    found = (_ceiling(policy, name, context.cluster) for name in namespaces)
-    ceilings = [ceiling for ceiling in found if ceiling is not None]
-    approvers = _approvers(policy, ceilings)
+    found = {name: _ceiling(policy, name, context.cluster) for name in namespaces}
+    ceilings = [ceiling for ceiling in found.values() if ceiling is not None]
+    named = {
+        name: _people(policy, (ceiling and ceiling.approvers) or policy.approvers) for name, ceiling in found.items()
+    }
+    approvers = _of_all(named)
     high = plan.risk is Risk.HIGH
-    quorum = 2 if high and len(approvers) >= 2 else 1
+    quorum = 2 if high and any(len(people) >= 2 for people in named.values()) else 1
 
     def ask(rule: Reason, sentence: str) -> Verdict:
+        if any(named.values()) and len(approvers) < quorum:
+            return Verdict(kind=VerdictKind.REFUSE, rule=Reason.NOBODY_MAY_APPROVE, sentence=_nobody(named, quorum))
         return Verdict(
             kind=VerdictKind.ASK,
             rule=rule,
@@ -316,10 +323,18 @@ def _ceiling(policy: Policy, namespace: str, cluster: str) -> Ceiling | None:
     return None
 
 
-def _approvers(policy: Policy, ceilings: list[Ceiling]) -> tuple[str, ...]:
-    """Who may approve, groups expanded: those of the ceilings where they name any, else the policy's."""
-    named = [name for ceiling in ceilings for name in ceiling.approvers]
-    return _people(policy, tuple(named) or policy.approvers)
+def _of_all(named: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Who may approve in every one of these namespaces; empty: those of a namespace are no restriction."""
+    first, *others = [people for people in named.values() if people] or [()]
+    return tuple(name for name in first if all(name in people for people in others))
+
+
+def _nobody(named: dict[str, tuple[str, ...]], quorum: int) -> str:
+    who = "; ".join(
+        f"{name or 'cluster-wide objects'}: {', '.join(people)}" for name, people in named.items() if people
+    )
+    few = "No two people may" if quorum > 1 else "Nobody may"
+    return f"{few} approve all of it ({who}): name the same people in the approvers of the policy and its ceilings."
 
 
 def _people(policy: Policy, named: tuple[str, ...]) -> tuple[str, ...]:

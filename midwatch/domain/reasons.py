@@ -74,6 +74,7 @@ class Reason(StrEnum):
     RISK_NEEDS_APPROVAL = "risk-needs-approval"
     LOW_RISK_ALLOWED = "low-risk-allowed"
     ABOVE_RISK_CEILING = "above-risk-ceiling"
+    NOBODY_MAY_APPROVE = "nobody-may-approve"
     PROTECTED_NAMESPACE = "protected-namespace"
     FROZEN = "frozen"
     CONFIDENCE_TOO_LOW = "confidence-too-low"

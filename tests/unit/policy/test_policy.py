@@ -10,7 +10,7 @@ from midwatch.adapters.catalog.policy import FilePolicy, load_policy
 from midwatch.adapters.catalog.yaml_source import Faults
 from midwatch.domain.brakes import Pause
 from midwatch.domain.playbooks import BlastRadius, Evicted, Plan, PlanStep, Risk, Target, Verdict, VerdictKind
-from midwatch.domain.policy import Ceiling, Context, Freeze, Policy, decide
+from midwatch.domain.policy import Ceiling, Context, Freeze, Policy, decide, faults
 from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef
 from midwatch.domain.signals import Tier
@@ -228,6 +228,61 @@ def test_a_ceiling_names_its_own_approvers() -> None:
         approvers=("api:a",), ceilings=(Ceiling(namespaces=("shop",), risk=Risk.HIGH, approvers=("api:x",)),)
     )
     assert verdict(plan(Risk.MEDIUM), policy).approvers == ("api:x",)
+
+
+SRE, DEV = ("user:sre1", "user:sre2"), ("user:dev",)
+
+
+@pytest.mark.parametrize(
+    ("everywhere", "shop", "quorum", "approvers"),
+    [
+        (("user:a", *SRE), (*reversed(SRE), *DEV), 2, SRE),
+        (("@sre",), (*SRE, *DEV), 2, SRE),
+        ((), DEV, 1, DEV),
+        (DEV, (), 1, DEV),
+        ((), (), 1, ()),
+    ],
+    ids=["some-in-both", "group", "anybody-elsewhere", "no-own-approvers", "anybody"],
+)
+def test_a_plan_in_several_namespaces_needs_approvers_of_each(
+    everywhere: tuple[str, ...], shop: tuple[str, ...], quorum: int, approvers: tuple[str, ...]
+) -> None:
+    own = Ceiling(namespaces=("shop",), risk=Risk.HIGH, approvers=shop)
+    policy = Policy(approvers=everywhere, groups={"sre": SRE}, ceilings=(own, Ceiling(risk=Risk.HIGH)))
+    said = verdict(drain(lodger(), lodger("pay")), policy)
+    assert (said.kind, said.quorum, said.approvers) == (VerdictKind.ASK, quorum, approvers)
+
+
+@pytest.mark.parametrize(
+    ("shop", "said"),
+    [
+        (DEV, "No two people may approve all of it (cluster-wide objects: user:sre1, user:sre2; shop: user:dev; pay: "),
+        (SRE[:1], "No two people may approve all of it (cluster-wide objects: user:sre1, user:sre2; shop: user:sre1; "),
+    ],
+    ids=["nobody", "too-few"],
+)
+def test_a_plan_that_no_one_may_approve_whole_is_refused(shop: tuple[str, ...], said: str) -> None:
+    own = Ceiling(namespaces=("shop",), risk=Risk.HIGH, approvers=shop)
+    policy = Policy(approvers=SRE, ceilings=(own, Ceiling(risk=Risk.HIGH)))
+    found = verdict(drain(lodger(), lodger("pay")), policy)
+    assert (found.kind, found.rule) == (VerdictKind.REFUSE, Reason.NOBODY_MAY_APPROVE)
+    assert found.sentence.startswith(said)
+    one = verdict(drain(lodger(), lodger("pay")), msgspec.structs.replace(policy, approvers=("user:x",)))
+    assert one.sentence.startswith("Nobody may approve all of it (cluster-wide objects: user:x; shop: user:")
+
+
+def test_what_runs_alone_needs_nobody_who_may_approve() -> None:
+    own = Ceiling(namespaces=("shop",), risk=Risk.HIGH, approvers=DEV)
+    made = plan(owners=(ObjectRef("Node", "node-1"),))
+    assert verdict(made, Policy(approvers=SRE, ceilings=(own,))).kind is VerdictKind.AUTO
+
+
+def test_a_ceiling_counts_where_a_drain_may_evict_from_what_is_protected() -> None:
+    own = Ceiling(namespaces=("kube-system",), risk=Risk.HIGH, approvers=DEV)
+    assert list(faults(Policy(ceilings=(own,))))
+    policy = Policy(ceilings=(own,), evict_from=("kube-*",))
+    assert not list(faults(policy))
+    assert verdict(drain(lodger("kube-system")), policy).approvers == DEV
 
 
 BAD = {
