@@ -36,7 +36,7 @@ class PlaybookExecutor(Resident):
             async def turn() -> None:
                 await freeing.free_forsaken()
                 await plans.drain()
-                await shadowing.drain()
                 await runs.drain()
+                await shadowing.drain()
 
             await self.turns(turn)

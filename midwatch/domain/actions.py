@@ -20,6 +20,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     controllers change the spec in its wake (a taint after a cordon): its generation then proves nothing any more.
     ``creates`` means it makes another object, whose name follows from the idempotency key. ``resumes`` means it is many
     requests: asked again under its key, it does what is left, for as long as its verification waits.
+    ``contains`` means it keeps trouble from spreading and mends nothing: somebody has to.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     followed: bool = False
     creates: bool = False
     resumes: bool = False
+    contains: bool = False
 
 
 _ALL = (
@@ -127,6 +129,7 @@ _ALL = (
         floor=Risk.MEDIUM,
         says="Cordon {ref}: no new pods are placed on it",
         followed=True,
+        contains=True,
     ),
     Action(
         name="uncordon",
@@ -142,6 +145,7 @@ _ALL = (
         says="Cordon {ref} and evict its pods, as far as their disruption budgets allow",
         followed=True,
         resumes=True,
+        contains=True,
     ),
 )
 

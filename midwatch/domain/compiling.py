@@ -51,16 +51,16 @@ def compile_plan(playbook: Playbook, seen: Observed, parameters: dict[str, str])
 
 
 def together(plans: Sequence[Plan]) -> Plan:
-    """One plan with the steps of several plans of the same playbook; only the first one's have to succeed."""
+    """One plan with the steps of several plans of the same playbook; none of them has to succeed for the others."""
     first, *others = plans
     if not others:
         return first
     blasts = [plan.blast for plan in plans]
-    further = [msgspec.structs.replace(step, required=False) for plan in others for step in plan.steps]
+    steps = tuple(msgspec.structs.replace(step, required=False) for plan in plans for step in plan.steps)
     return msgspec.structs.replace(
         first,
         title=f"{first.title} and {len(others)} more",
-        steps=(*first.steps, *further),
+        steps=steps,
         blast=msgspec.structs.replace(
             first.blast,
             pods=sum(blast.pods for blast in blasts),
@@ -137,7 +137,7 @@ def _step(step: RecipeStep, seen: Observed, target: Target, chosen: dict[str, Sc
     changes = ", ".join(
         f"{name.replace('_', ' ')} → {value}" for name, value in params.items() if name not in action.required
     )
-    if step.action == "drain" and (evicts := _evicts(seen)):
+    if step.action == "drain" and (evicts := evicts_of(seen)):
         # What is approved is evictions from these namespaces: the act makes none elsewhere.
         params["namespaces"] = ",".join(sorted({pod.ref.namespace for pod in evicts}))
     return PlanStep(
@@ -234,7 +234,7 @@ def blast_radius(seen: Observed, steps: tuple[PlanStep, ...]) -> BlastRadius:
     ready = sum(pod.ready for pod in seen.living_pods) if seen.pods else seen.ready
     lost = max((_lost(step, seen, ready) for step in steps), default=0)
     left = None if seen.endpoints_ready is None else max(0, seen.endpoints_ready - lost)
-    evicts = _evicts(seen)
+    evicts = evicts_of(seen)
     return BlastRadius(
         pods=int(seen.state not in _ENDED) if seen.ref.kind == "Pod" else len(seen.living_pods) or seen.desired,
         ready_now=ready,
@@ -263,7 +263,8 @@ def _lost(step: PlanStep, seen: Observed, ready: int) -> int:
     return max(0, ready - max(0, seen.desired - away))
 
 
-def _evicts(seen: Observed) -> tuple[Evicted, ...]:
+def evicts_of(seen: Observed) -> tuple[Evicted, ...]:
+    """The pods that draining the node evicts; none for what is no node."""
     if seen.ref.kind != "Node":
         return ()
     pods = seen.living_pods

@@ -145,6 +145,8 @@ def faults(playbook: Playbook) -> Iterator[tuple[str, str]]:
         yield "$", "it has no examples: give one that plans and one that is refused"
     if playbook.each and playbook.risk is not Risk.LOW:
         yield "$.each", "only steps of LOW risk may be done to several objects at once"
+    if playbook.each and not all(step.action in ACTIONS and ACTIONS[step.action].by_uid for step in playbook.steps):
+        yield "$.each", "only what deletes objects is done to several at once: whether that helped can be told of each"
     for name, parameter in playbook.parameters.items():
         yield from ((f"$.parameters.{name}", said) for said in _parameter_faults(name, parameter))
     if playbook.steps and not any(step.required for step in playbook.steps):

@@ -18,6 +18,10 @@ def recovered(incident: Incident, ref: ObjectRef) -> bool:
 
 
 def needless(incident: Incident, plan: Plan) -> str:
-    """Why the plan is not to be carried out any more (a target of it recovered), empty while it is still called for."""
-    well = next((step.target.ref for step in plan.steps if recovered(incident, step.target.ref)), None)
+    """Why the plan is not to be carried out any more (a target of it recovered), empty while it is still called for.
+
+    A step that is not required holds up no other: it is looked at when its turn comes.
+    """
+    wanted = (step.target.ref for step in plan.steps if step.required)
+    well = next((ref for ref in wanted if recovered(incident, ref)), None)
     return f"{well} has recovered; it is planned anew for what still fires." if well is not None else ""

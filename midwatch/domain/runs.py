@@ -25,7 +25,10 @@ class Phase(StrEnum):
 
 
 class StepRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What became of one step so far. ``acted_at`` starts the clock of its verification, ``why`` is why it failed."""
+    """What became of one step so far. ``acted_at`` starts the clock of its verification, ``why`` is why it failed.
+
+    ``moved_at`` is when the journal last told of it.
+    """
 
     index: int
     phase: Phase
@@ -40,9 +43,12 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: str = ""
     baseline: Baseline | None = None
     why: str = ""
+    moved_at: datetime | None = None
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A plan being carried out, step by step."""
+
     id: ExecutionId
     digest: PlanDigest
     started_at: datetime
@@ -50,6 +56,11 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def step(self, index: int) -> StepRecord | None:
         return next((step for step in self.steps if step.index == index), None)
+
+    @property
+    def moved_at(self) -> datetime:
+        """When the journal last told of any step, or of the beginning."""
+        return max((step.moved_at for step in self.steps if step.moved_at), default=self.started_at)
 
 
 def touched(text: str) -> str:
@@ -78,11 +89,12 @@ def advance(execution: Execution, event: ev.AnyEvent, at: datetime) -> Execution
                 generation=event.generation,
                 baseline=event.baseline,
             )
-            return _with(execution, record)
+            return _with(execution, record, at)
         case ev.StepActed():
             return _moved(
                 execution,
                 event.index,
+                at,
                 phase=Phase.ACTED,
                 acted=True,
                 acted_at=at,
@@ -90,7 +102,7 @@ def advance(execution: Execution, event: ev.AnyEvent, at: datetime) -> Execution
                 detail=touched(event.detail),
             )
         case ev.StepVerified():
-            return _moved(execution, event.index, phase=Phase.VERIFIED, detail=event.detail)
+            return _moved(execution, event.index, at, phase=Phase.VERIFIED, detail=event.detail)
         case ev.StepFailed():
             # A step may fail its precheck before it ever began.
             known = execution.step(event.index) or StepRecord(index=event.index, phase=Phase.FAILED, key="")
@@ -98,26 +110,27 @@ def advance(execution: Execution, event: ev.AnyEvent, at: datetime) -> Execution
             failed = msgspec.structs.replace(
                 known, phase=Phase.FAILED, failure=event.reason, detail=event.detail, acted=acted, why=event.detail
             )
-            return _with(execution, failed)
+            return _with(execution, failed, at)
         case ev.UndoStarted():
-            return _moved(execution, event.index, phase=Phase.UNDOING, undo_key=event.key)
+            return _moved(execution, event.index, at, phase=Phase.UNDOING, undo_key=event.key)
         case ev.StepUndone():
             newest = {"acted_generation": event.generation} if event.generation else {}
-            return _moved(execution, event.index, phase=Phase.UNDONE, detail=event.detail, **newest)
+            return _moved(execution, event.index, at, phase=Phase.UNDONE, detail=event.detail, **newest)
         case ev.UndoFailed():
-            return _moved(execution, event.index, phase=Phase.UNDO_FAILED, detail=event.detail)
+            return _moved(execution, event.index, at, phase=Phase.UNDO_FAILED, detail=event.detail)
         case _:
             raise Invalid(f"execution {execution.id}: {type(event).__name__} is no event of an execution")
 
 
-def _moved(execution: Execution, index: int, **changes: object) -> Execution:
+def _moved(execution: Execution, index: int, at: datetime, **changes: object) -> Execution:
     record = execution.step(index)
     if record is None:
         raise Invalid(f"execution {execution.id} has not started step {index}")
-    return _with(execution, msgspec.structs.replace(record, **changes))
+    return _with(execution, msgspec.structs.replace(record, **changes), at)
 
 
-def _with(execution: Execution, record: StepRecord) -> Execution:
+def _with(execution: Execution, record: StepRecord, at: datetime) -> Execution:
+    record = msgspec.structs.replace(record, moved_at=at)
     others = tuple(step for step in execution.steps if step.index != record.index)
     steps = tuple(sorted((*others, record), key=lambda step: step.index))
     return msgspec.structs.replace(execution, steps=steps)

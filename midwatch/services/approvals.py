@@ -278,11 +278,14 @@ class Approvals:
 
 
 async def changed_since(plan: Plan, live: LiveObjects, playbooks: Catalogue) -> tuple[Reason, str] | None:
-    """How the playbook or a target differs from what the plan was made of and for. ``Transient`` passes."""
+    """How the playbook or a target differs from what the plan was made of and for. ``Transient`` passes.
+
+    The target of a step that is not required is looked at when its turn comes.
+    """
     playbook = playbooks.get(plan.playbook)
     if playbook is None or playbook.digest != plan.playbook_digest:
         return Reason.PLAYBOOK_CHANGED, f"playbook {plan.playbook} was edited since the plan was made"
-    for target in dict.fromkeys(step.target for step in plan.steps):
+    for target in dict.fromkeys(step.target for step in plan.steps if step.required):
         try:
             result = unchanged(target, await live.observe(target.ref))
         except Refused as error:

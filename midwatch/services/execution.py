@@ -3,12 +3,10 @@
 import logging
 from datetime import timedelta
 
-import msgspec
-
 from midwatch.domain import events as ev
 from midwatch.domain.actions import ACTIONS, RESTORE, WORKLOADS
 from midwatch.domain.approvals import outdated
-from midwatch.domain.checks import Patience, Scene, Standing
+from midwatch.domain.checks import Patience, Standing
 from midwatch.domain.errors import ClaimLost, Conflict, Invalid, NotFound, Permanent, Refused, Transient
 from midwatch.domain.execution import (
     STOPPED,
@@ -30,7 +28,7 @@ from midwatch.domain.execution import (
 from midwatch.domain.ids import ExecutionId
 from midwatch.domain.incidents import Incident, Work, decide
 from midwatch.domain.observed import Observed
-from midwatch.domain.playbooks import Check, PlanStep, plan_digest
+from midwatch.domain.playbooks import plan_digest
 from midwatch.domain.reasons import Reason
 from midwatch.domain.regressions import Baseline, baseline_of
 from midwatch.services.approvals import changed_since
@@ -43,6 +41,7 @@ from midwatch.services.holding import Blind, HeldClaim, Later, Pace
 from midwatch.services.leases import Lease, Leases, LeaseState
 from midwatch.services.outcomes import pass_on_lost, success, taken_effect, why
 from midwatch.services.ports import Claim, Journal, WorkQueue
+from midwatch.services.prechecking import Prechecking
 from midwatch.services.runtime import Clock, Ids
 from midwatch.services.verifying import Verifying
 
@@ -81,6 +80,7 @@ class Execution:
         self._runner, self._live, self._policy = runner, live, policy
         self._clock, self._ids, self._by, self._pace = clock, ids, by, pace or Pace()
         self._brakes, self._playbooks, self._checking = brakes, playbooks, checking or Checking()
+        self._prechecking = Prechecking(live, self._checking, brakes, clock)
 
     async def run(self, claim: Claim) -> Incident:
         """Move on until the plan is verified, undone or in a person's hands, or must wait.
@@ -187,19 +187,13 @@ class Execution:
         step, execution = step_of(incident, index), execution_of(incident)
         key = step_key(execution, index)
         generation = expected_generation(incident, index)
-        target = msgspec.structs.replace(step.target, generation=generation)
         call = ActionCall.of(step, key, generation)
-        if (stop := await self._brakes.stopped(incident.plan)) is not None:
+        if (stop := await self._prechecking.stopped(incident, index)) is not None:
             return await self._fail(incident, held, index, *stop)
         try:
             seen = await held.during(self._live.observe(step.target.ref))
-            checks = (Check("unchanged"), *step.precheck)
-            scene = Scene(target, seen, len(incident.active))
-            results = await held.during(self._checking.results(checks, scene, self._clock.now()))
-            for check, result in zip(checks, results, strict=True):
-                if result.standing is not Standing.HOLDING:
-                    reason = Reason.TARGET_CHANGED if check.name == "unchanged" else Reason.PRECHECK_FAILED
-                    return await self._fail(incident, held, index, reason, result.sentence)
+            if (objection := await held.during(self._prechecking.objection(incident, index, seen))) is not None:
+                return await self._fail(incident, held, index, *objection)
             rehearsed = await held.during(self._runner.rehearse(call))
         except (Refused, NotFound, Conflict, Permanent) as error:
             pass_on_lost(error)
@@ -219,25 +213,16 @@ class Execution:
 
     async def _act(self, incident: Incident, index: int, held: HeldClaim) -> Incident:
         step, record = step_of(incident, index), record_of(incident, index)
-        if (stop := await self._brakes.stopped(incident.plan)) is not None:
+        if (stop := await self._prechecking.stopped(incident, index)) is not None:
             return await self._fail(incident, held, index, *stop)
         call = ActionCall.of(step, record.key, record.generation)
         try:
             outcome = await held.during(self._runner.act(call))
         except (Refused, NotFound, Conflict, Permanent) as error:
             pass_on_lost(error)
-            acted = await held.during(self._done_by(step, record.key))
+            acted = await held.during(self._prechecking.done_by(step, record.key))
             return await self._fail(incident, held, index, why(error), str(error), acted=acted)
         return await self._write(incident, held, taken_effect(index, outcome))
-
-    async def _done_by(self, step: PlanStep, key: str) -> Observed | None:
-        """The target, where it bears this key although the act was answered with an error."""
-        try:
-            seen = await self._live.observe(step.target.ref)
-        except Refused:
-            return None  # what may not even be looked at was not changed by us either
-        ours = seen is not None and seen.ref.uid == step.target.ref.uid and seen.last_action == key
-        return seen if ours else None
 
     async def _observe(self, incident: Incident, index: int, held: HeldClaim) -> tuple[Incident, bool]:
         """A step was started and nobody knows whether it was sent: look before anything is sent again."""
@@ -251,7 +236,7 @@ class Execution:
             if seen is None or gone or seen.deleting:
                 found = ev.StepActed(reason=Reason.FOUND_APPLIED, index=index, detail="found done after a restart")
                 return await self._write(incident, held, found), False
-            return incident, True
+            return await self._send(incident, index, seen, held)
         if seen is None or gone:
             return await self._fail(incident, held, index, Reason.TARGET_GONE, f"{step.target.ref} is gone"), False
         if seen.last_action == record.key:
@@ -265,7 +250,18 @@ class Execution:
         if seen.generation != record.generation:
             said = f"{step.target.ref} was changed by somebody else meanwhile (generation {seen.generation})"
             return await self._fail(incident, held, index, Reason.OUTCOME_UNKNOWN, said), False
-        return incident, True
+        return await self._send(incident, index, seen, held)
+
+    async def _send(self, incident: Incident, index: int, seen: Observed, held: HeldClaim) -> tuple[Incident, bool]:
+        """It was not sent: it is now, unless something has come up since it was begun."""
+        objection = await held.during(self._prechecking.second_thoughts(incident, index, seen))
+        if objection is None:
+            return incident, True
+        reason, said = objection
+        if reason is Reason.SIGNALS_CLEARED:
+            failed = ev.StepFailed(reason=reason, index=index, detail=said)
+            return await self._end(incident, held, ev.Resolved(reason=reason, detail=said), failed), False
+        return await self._fail(incident, held, index, reason, said), False
 
     async def _verify(self, incident: Incident, index: int, held: HeldClaim) -> Incident:
         step, record = step_of(incident, index), record_of(incident, index)
@@ -286,11 +282,11 @@ class Execution:
     async def _go_on(self, incident: Incident, index: int, held: HeldClaim) -> None:
         """What is left of the act is done under its key. Whether that helps, the next look tells."""
         step, record = step_of(incident, index), record_of(incident, index)
-        if await self._brakes.stopped(incident.plan) is not None:
-            return
         call = ActionCall.of(step, record.key, record.generation)
         try:
-            await held.during(self._runner.act(call))
+            seen = await held.during(self._live.observe(step.target.ref))
+            if await self._prechecking.stopped(incident, index, seen) is None:
+                await held.during(self._runner.act(call))
         except (Transient, Refused, NotFound, Conflict, Permanent) as error:
             pass_on_lost(error)
             log.info("could not go on", extra={"key": record.key, "error": str(error)})
@@ -368,18 +364,22 @@ class Execution:
     def _out_of_reach_too_long(self, incident: Incident, move: Move) -> bool:
         run = incident.execution
         record = run.step(move.index) if run else None
-        began = (record and record.acted_at) or (run.started_at if run else incident.updated_at)
+        began = run.moved_at if run else incident.updated_at
+        if move.step is Step.VERIFY and record is not None and record.acted_at is not None:
+            began = record.acted_at
         return began is not None and self._clock.now() - began >= _GIVE_UP
 
     async def _hand_over(self, incident: Incident, held: HeldClaim, move: Move, error: str) -> Incident:
         detail = f"{move.step} of step {move.index + 1} could not be completed: {error}. {told(incident)}"
         return await self._end(incident, held, ev.Escalated(reason=Reason.ATTEMPTS_EXHAUSTED, detail=detail))
 
-    async def _end(self, incident: Incident, held: HeldClaim, event: ev.Resolved | ev.Escalated) -> Incident:
+    async def _end(
+        self, incident: Incident, held: HeldClaim, event: ev.Resolved | ev.Escalated, *before: ev.AnyEvent
+    ) -> Incident:
         """The last entry. How it ended is counted first: a crash in between counts it again, to the same effect."""
         well = event.reason in (*STOPPED, Reason.STILL_FIRING)
         await self._brakes.ended(incident, failed=isinstance(event, ev.Escalated) and not well)
-        return await self._write(incident, held, event)
+        return await self._write(incident, held, *before, event)
 
     async def _hold_resources(self, incident: Incident, held: HeldClaim) -> None:
         """Every target is this incident's alone while it works on it. Raises ``Later`` where it is not free."""

@@ -26,10 +26,16 @@ def taken_effect(index: int, outcome: Outcome) -> ev.StepActed:
 
 
 async def success(incident: Incident, live: LiveObjects) -> ev.Resolved | ev.Escalated:
-    """Every step holds: resolved, unless more of the same is wrong that the plan was not about.
+    """Every step that had to holds: resolved, unless more of the same is wrong, or it was contained and not mended.
 
     Raises ``Transient``.
     """
+    steps = incident.plan.steps if incident.plan else ()
+    if incident.active and any(ACTIONS[step.action].contains for step in steps):
+        said = (
+            f"{told(incident)}. That keeps it from spreading and does not end it: {incident.owner} still needs mending."
+        )
+        return ev.Escalated(reason=Reason.STILL_FIRING, detail=said)
     left = await _still_wrong(incident, live)
     if not left:
         return ev.Resolved(reason=Reason.ALL_STEPS_VERIFIED, detail=told(incident))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from midwatch.domain.errors import Refused
+from midwatch.domain.errors import Refused, Transient
 from midwatch.domain.playbooks import Plan
 from midwatch.domain.shadows import Score, Shadow, judge, streak
 from midwatch.services.effects import LiveObjects
@@ -13,6 +13,7 @@ from midwatch.services.runtime import Clock
 
 log = logging.getLogger(__name__)
 _LATELY = 200
+_PAGE = 50
 
 
 class ShadowBook(Protocol):
@@ -48,18 +49,33 @@ class Shadowing:
         return streak(await self._book.recent(playbook=plan.playbook, limit=_LATELY), plan.playbook_digest)
 
     async def drain(self) -> int:
-        """Score what is over; how many. ``Transient`` passes: tried again at the next sweep."""
-        scored = 0
-        for shadow in await self._book.due():
-            cluster = self._live.get(shadow.cluster)
-            if cluster is None:
-                continue  # it is not watched any more: nobody can tell
-            try:
-                after = await cluster.observe(shadow.before.ref)
-            except Refused as error:
-                log.warning("a shadow cannot be scored", extra={"incident": shadow.incident, "error": str(error)})
-                continue
-            score, detail = judge(shadow.plan, shadow.before, after)
-            await self._book.score(shadow.key, score, at=self._clock.now(), detail=detail)
-            scored += 1
-        return scored
+        """Score what is over; how many. What cannot be looked at now is tried again at the next sweep."""
+        scored, left, away = 0, set[str](), set[str]()
+        while True:
+            # Those that stay are read again each time: they must not fill the page.
+            due = [item for item in await self._book.due(limit=_PAGE + len(left)) if item.key not in left]
+            if not due:
+                return scored
+            for shadow in due:
+                if await self._scored(shadow, away):
+                    scored += 1
+                else:
+                    left.add(shadow.key)
+
+    async def _scored(self, shadow: Shadow, away: set[str]) -> bool:
+        """Whether it could be scored. A cluster that does not answer is asked once, and added to those ``away``."""
+        cluster = self._live.get(shadow.cluster)
+        if cluster is None or shadow.cluster in away:
+            return False  # one that is not watched any more: nobody can tell
+        try:
+            after = await cluster.observe(shadow.before.ref)
+        except Transient as error:
+            away.add(shadow.cluster)
+            log.warning("shadows cannot be scored now", extra={"cluster": shadow.cluster, "error": str(error)})
+            return False
+        except Refused as error:
+            log.warning("a shadow cannot be scored", extra={"incident": shadow.incident, "error": str(error)})
+            return False
+        score, detail = judge(shadow.plan, shadow.before, after)
+        await self._book.score(shadow.key, score, at=self._clock.now(), detail=detail)
+        return True

@@ -10,6 +10,7 @@ from midwatch.adapters.mcp.kubernetes.pointers import KEY
 from midwatch.domain.errors import Transient
 from midwatch.domain.incidents import State
 from midwatch.domain.observed import Observed, PodSeen
+from midwatch.domain.policy import Policy
 from midwatch.domain.reasons import Reason
 from midwatch.domain.refs import ObjectRef
 from midwatch.services.effects import ActionCall, Effect, Outcome
@@ -63,17 +64,50 @@ async def drained(cluster: OneNode, lost: int = 0) -> tuple[State, Reason]:
 
 async def test_a_drain_that_was_broken_off_is_gone_on_with() -> None:
     cluster = OneNode(pods=3, from_call=2)
-    state, _ = await drained(cluster, lost=1)
+    state, reason = await drained(cluster, lost=1)
     assert [action for action, _ in cluster.mutations] == ["drain"]
     assert not cluster.seen.pods
-    assert state is State.RESOLVED
+    assert (state, reason) == (State.ESCALATED, Reason.STILL_FIRING), "an empty node is no mended one"
 
 
 async def test_budgets_are_asked_until_the_verification_ends() -> None:
     cluster = OneNode(pods=1, from_call=120)
-    state, _ = await drained(cluster)
-    assert state is State.RESOLVED
+    _, reason = await drained(cluster)
+    assert reason is Reason.STILL_FIRING, "it was verified"
     assert cluster.calls >= 120
+
+
+async def test_a_node_that_is_well_again_when_it_is_drained_needs_nobody() -> None:
+    bench = Bench(OneNode(pods=1, from_call=1))
+    incident = await bench.approved(await bench.incident("NodeHardware", subject=NODE, owner=NODE))
+
+    async def clears() -> None:
+        await bench.clears(incident)
+
+    bench.cluster.after_act = clears
+    ended = await bench.executed()
+    assert (ended.state, ended.reason) == (State.RESOLVED, Reason.ALL_STEPS_VERIFIED)
+
+
+@pytest.mark.parametrize("when", ["before its turn", "after the act"])
+async def test_a_protected_pod_that_comes_to_the_node_later_is_not_evicted(when: str) -> None:
+    cluster = OneNode(pods=1, from_call=1 if when == "before its turn" else 3)
+    bench = Bench(cluster, Policy(cooldown_s=0.0, protected_objects=("StatefulSet/shop/pg",)))
+    await bench.approved(await bench.incident("NodeHardware", subject=NODE, owner=NODE))
+    precious = PodSeen(name="pg-0", namespace="shop", owners=(ObjectRef("StatefulSet", "pg", "shop"),))
+
+    async def comes() -> None:
+        if precious not in cluster.seen.pods:
+            cluster.seen = msgspec.structs.replace(cluster.seen, pods=(precious,))
+
+    if when == "before its turn":
+        await comes()
+    else:
+        cluster.after_act = comes
+    incident = await bench.executed()
+    assert precious in cluster.seen.pods
+    assert incident.state is State.ESCALATED
+    assert incident.reason is (Reason.PROTECTED_NAMESPACE if when == "before its turn" else Reason.UNDONE)
 
 
 async def test_pods_that_stay_fail_the_verification_and_the_node_is_uncordoned() -> None:

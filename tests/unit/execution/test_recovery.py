@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from midwatch.adapters.catalog.playbooks import Playbooks
 from midwatch.domain import events as ev
 from midwatch.domain.approvals import ApprovalOutcome, Choice
 from midwatch.domain.ids import SignalId
@@ -16,7 +17,7 @@ from midwatch.domain.refs import ObjectRef, Severity
 from midwatch.domain.signals import Tier
 from midwatch.services.effects import ActionCall, Effect, Outcome
 from tests.fakes.cluster import WEB, FakeCluster
-from tests.fakes.remedies import Bench
+from tests.fakes.remedies import PLAYBOOKS, Bench
 
 ONE, TWO = ObjectRef("Pod", "web-1", "shop"), ObjectRef("Pod", "web-2", "shop")
 
@@ -95,6 +96,7 @@ async def test_a_pod_that_recovers_after_the_approval_is_not_deleted() -> None:
 
 async def test_a_plan_that_runs_alone_is_made_anew_for_what_still_fires() -> None:
     bench = Bench(Pods("Failed"))
+    bench.playbooks = Playbooks(tuple(msgspec.structs.replace(item, each=False) for item in PLAYBOOKS.all))
     incident = await bench.planned(await both_fire(bench, "PodEvicted", Tier.AUTONOMOUS))
     assert incident.verdict is not None
     assert (target(incident), incident.verdict.kind) == ("web-1", VerdictKind.AUTO)
@@ -104,6 +106,27 @@ async def test_a_plan_that_runs_alone_is_made_anew_for_what_still_fires() -> Non
     incident = await bench.planned(incident)
     assert incident.verdict is not None
     assert (target(incident), incident.verdict.kind) == ("web-2", VerdictKind.AUTO)
+
+
+async def test_of_a_plan_for_each_only_what_has_not_recovered_is_done() -> None:
+    bench = Bench(Pods("Failed"))
+    incident = await bench.planned(await both_fire(bench, "PodEvicted", Tier.AUTONOMOUS))
+    await bench.clears(incident)
+    incident = await bench.executed()
+    assert bench.cluster.mutations == [("delete_finished_pod", "web-2")]
+    assert (incident.state, incident.reason) == (State.RESOLVED, Reason.ALL_STEPS_VERIFIED)
+    assert "web-1 has recovered" in incident.outcome
+
+
+async def test_one_that_is_gone_voids_no_plan_for_each() -> None:
+    cluster = Pods("Failed")
+    bench = Bench(cluster)
+    asked = await bench.asked(await both_fire(bench, "PodEvicted"))
+    cluster.mutations.append(("collected", "web-1"))
+    await bench.clicked(asked, Choice.APPROVE)
+    incident = await bench.executed()
+    assert cluster.mutations[1:] == [("delete_finished_pod", "web-2")]
+    assert (incident.state, incident.reason) == (State.RESOLVED, Reason.ALL_STEPS_VERIFIED)
 
 
 async def test_a_pod_that_is_ready_is_not_replaced_although_its_signal_still_stands() -> None:

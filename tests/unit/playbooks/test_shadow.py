@@ -1,8 +1,11 @@
 """A playbook in shadow mode says what it would do; a person does it or not; that is its score."""
 
+from datetime import datetime
+
 import msgspec
 import pytest
 
+from midwatch.domain.errors import Transient
 from midwatch.domain.ids import IncidentId
 from midwatch.domain.incidents import State, Work
 from midwatch.domain.observed import ContainerSeen, Observed, PodSeen, RevisionSeen
@@ -13,7 +16,8 @@ from midwatch.domain.recipes import Mode
 from midwatch.domain.refs import ObjectRef
 from midwatch.domain.shadows import Score, Shadow, judge, tallies
 from midwatch.domain.signals import Tier
-from tests.fakes.cluster import WEB
+from midwatch.services.shadowing import Shadowing
+from tests.fakes.cluster import WEB, FakeCluster, HastyClock
 from tests.fakes.remedies import Bench
 from tests.fakes.runtime import NOON
 
@@ -137,3 +141,47 @@ def test_only_after_enough_good_ones_may_it_run_alone(good: int, kind: VerdictKi
     context = Context(tier=Tier.AUTONOMOUS, confidence=1.0, shadow_good=good)
     verdict = decide(plan, Policy(alone_after_good=5), context, NOON)
     assert verdict.kind is kind
+
+
+class Book:
+    """Shadows whose incidents are over, the oldest first."""
+
+    def __init__(self, *clusters: str) -> None:
+        step = PlanStep(action="scale", target=Target(WEB), risk=Risk.MEDIUM, params={"replicas": 3})
+        plan = Plan(playbook="p", playbook_digest="d", title="t", risk=Risk.MEDIUM, steps=(step,))
+        self.scored: list[str] = []
+        self.shadows = [
+            Shadow(incident=IncidentId(f"{n:04}"), playbook="p", at=NOON, plan=plan, before=BEFORE, cluster=cluster)
+            for n, cluster in enumerate(clusters)
+        ]
+
+    async def put(self, shadow: Shadow) -> None:
+        raise NotImplementedError
+
+    async def due(self, *, limit: int = 50) -> list[Shadow]:
+        return [shadow for shadow in self.shadows if shadow.key not in self.scored][:limit]
+
+    async def score(self, key: str, score: Score, *, at: datetime, detail: str) -> None:
+        self.scored.append(key)
+
+    async def recent(self, *, playbook: str = "", limit: int = 1000) -> list[Shadow]:
+        raise NotImplementedError
+
+
+class Away(FakeCluster):
+    """A cluster that does not answer."""
+
+    asked = 0
+
+    async def observe(self, ref: ObjectRef) -> Observed | None:
+        self.asked += 1
+        raise Transient("the API server is away")
+
+
+@pytest.mark.parametrize("unscorable", ["away", "not watched any more"])
+async def test_what_cannot_be_scored_holds_up_no_other(unscorable: str) -> None:
+    book, away = Book(*[unscorable] * 60, "test"), Away()
+    shadowing = Shadowing(book, {"test": FakeCluster(), "away": away}, HastyClock())
+    assert await shadowing.drain() == 1
+    assert book.scored == [book.shadows[-1].key]
+    assert away.asked == (unscorable == "away"), "a cluster that does not answer is asked once"
