@@ -45,14 +45,20 @@ class Probe:
 
     def __init__(self, parts: Sequence[Part], actors: Sequence[str], ask: Ask) -> None:
         self._parts, self._actors, self._ask_actor = tuple(parts), tuple(actors), ask
-        self._lock = asyncio.Lock()
+        self._lock, self._lock_needed = asyncio.Lock(), asyncio.Lock()
         self._answers: dict[str, tuple[dict[str, object], float]] = {}
         self._known: tuple[Subsystem, ...] = ()
         self._asked: float | None = None
+        self._needed: tuple[Subsystem, ...] = ()
+        self._looked: float | None = None
 
     async def needed(self) -> tuple[Subsystem, ...]:
         """How the parts are without which no request is taken: no actor is waited for."""
-        return tuple(await asyncio.gather(*(part.look() for part in self._parts if part.required)))
+        async with self._lock_needed:
+            if self._looked is None or time.monotonic() - self._looked > _HEALTH_KEPT_S:
+                found = await asyncio.gather(*(part.look() for part in self._parts if part.required))
+                self._needed, self._looked = tuple(found), time.monotonic()
+            return self._needed
 
     async def health(self) -> tuple[Subsystem, ...]:
         """How every part is."""
