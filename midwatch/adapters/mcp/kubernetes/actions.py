@@ -97,13 +97,18 @@ class ClusterActions:
         return [item for item in found if uid in {o.get("uid") for o in item["metadata"].get("ownerReferences") or ()}]
 
     async def _rerun(self, call: ActionCall, *, dry_run: bool) -> Outcome:
-        """The new Job's name follows from the key: where it is there, it was made by this very call."""
+        """The new Job's name follows from the key, which it bears: a Job of that name and key was made by this call."""
         live = await self._live(call.ref)
         _expect(call, live)
         document = rerun(Facts(live, dict(call.params), self._clock.now()), call.key)
         try:
             await self._kube.create(document, dry_run=dry_run)
-        except Conflict:
+        except Conflict as error:  # also a quota that somebody else counts in at this moment
+            made = await self._kube.get("Job", document["metadata"]["name"], call.ref.namespace)
+            if made is None:
+                raise Transient(f"{call.ref} was not run again: {error.message}", 2.0) from error
+            if pointers.last_action(made) != call.key:
+                raise Conflict(f"another Job is named {document['metadata']['name']}") from error
             return Outcome(effect=Effect.ALREADY_APPLIED, generation=_generation(live))
         effect = Effect.DRY_RUN if dry_run else Effect.APPLIED
         return Outcome(effect=effect, generation=_generation(live), diff=diffs.creation(document))

@@ -87,11 +87,14 @@ def expand(facts: Facts) -> Fields:
 
 
 def rerun(facts: Facts, key: str) -> Json:
-    """A new Job that does what the live one did. Its name follows from the key: a second try finds the first."""
+    """A new Job that does what the live one did. Its name follows from the key: a second try finds the first.
+
+    It stays until somebody looks: a Job that is collected when it ends could not be told from one that was never made.
+    """
     live = facts.live
     meta = live["metadata"]
     spec: Json = msgspec.json.decode(msgspec.json.encode(live["spec"]))
-    for name in ("selector", "manualSelector", "suspend"):
+    for name in ("selector", "manualSelector", "suspend", "ttlSecondsAfterFinished"):
         spec.pop(name, None)
     labels = spec["template"].get("metadata", {}).get("labels", {})
     for name in [name for name in labels if name in _OF_JOB or name.startswith("batch.kubernetes.io/")]:
