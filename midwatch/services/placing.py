@@ -149,7 +149,7 @@ class Placing:
         """
         children = adoptees(cause.id, self._board)
         moved = [
-            _moved(member)
+            _moved(child, member)
             for child in children
             for member in child.active
             if (known := cause.member(member.identity)) is None
@@ -267,8 +267,8 @@ def _attached(signal: Signal, rule: Rule, reason: Reason) -> ev.SignalAttached:
     )
 
 
-def _moved(member: Member) -> ev.SignalAttached:
-    """A member of an incident that is adopted, as a member of its cause's."""
+def _moved(child: Incident, member: Member) -> ev.SignalAttached:
+    """A member of an incident that is adopted, as one of its cause's: with what it takes away from our authority."""
     return ev.SignalAttached(
         reason=Reason.ADOPTED_BY_CAUSE,
         signal=member.signal,
@@ -281,6 +281,9 @@ def _moved(member: Member) -> ev.SignalAttached:
         title=member.title,
         starts_at=member.first_at,
         related=member.related,
+        tier=child.tier,
+        threshold=child.threshold,
+        wanted=child.wanted,
         runbook_id=member.runbook_id,
         runbook_url=member.runbook_url,
     )
