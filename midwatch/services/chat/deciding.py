@@ -2,10 +2,15 @@
 
 from typing import Final
 
+from midwatch.domain import events as ev
 from midwatch.domain.approvals import Choice, Click, DecisionKind
-from midwatch.domain.errors import MidwatchError, NotFound, Transient
-from midwatch.domain.ids import ApprovalId, ClickId, IncidentId, short
+from midwatch.domain.errors import MidwatchError, NotFound, Refused, Transient
+from midwatch.domain.ids import ApprovalId, ClickId, IncidentId, PlanDigest, short
+from midwatch.domain.incidents import Incident
 from midwatch.domain.intents import Intent, Kind
+from midwatch.domain.masking import mask
+from midwatch.domain.playbooks import VerdictKind
+from midwatch.domain.reasons import Reason
 from midwatch.domain.users import Person, Role
 from midwatch.services.chat.watch import Watchkeeping, lacks
 from midwatch.services.ports import ClickBox, Journal
@@ -31,7 +36,7 @@ class Deciding:
             waiting = await self._watch.approvals()
             return f"Say which one, by at least 8 characters of its id.\n{waiting}"
         try:
-            approval, digest = await self._meant(intent.name)
+            approval, digest = await self._meant(intent.name, CHOICES[intent.kind])
         except Transient:
             raise
         except MidwatchError as error:
@@ -63,8 +68,11 @@ class Deciding:
             waited_s += _LOOK_S
         return PENDING, "Your answer is stored and will be judged in a moment."
 
-    async def _meant(self, name: str) -> tuple[ApprovalId, str]:
-        """The approval with this id, or the one that the incident with this id asks."""
+    async def _meant(self, name: str, choice: Choice) -> tuple[ApprovalId, str]:
+        """The approval with this id, or the one that the incident with this id asks.
+
+        An incident's id does not say which plan was read: where another one was proposed before, it approves none.
+        """
         try:
             _, request = await self._journal.find_approval(ApprovalId(name))
         except NotFound:
@@ -72,4 +80,22 @@ class Deciding:
             if incident.approval is None:
                 raise NotFound(f"Nothing is asked about {incident.title!r}.") from None
             request = incident.approval
+            if choice is not Choice.REJECT and await self._replaced(incident, request.digest):
+                title = mask(incident.plan.title if incident.plan else incident.title)[:160]
+                said = (
+                    f"The plan was replaced; now it is {title!r}. Write `approve {short(request.id)}` to approve that."
+                )
+                raise Refused(Reason.PLAN_SUPERSEDED, said) from None
         return request.id, request.digest
+
+    async def _replaced(self, incident: Incident, digest: PlanDigest) -> bool:
+        """Whether people were shown another plan of this incident, since it was last opened again."""
+        shown, after = set[PlanDigest](), 0
+        while entries := await self._journal.entries(incident.id, after=after):
+            for event in (entry.event for entry in entries):
+                if isinstance(event, ev.Reopened):
+                    shown.clear()
+                elif isinstance(event, ev.PlanProposed) and event.verdict.kind is VerdictKind.ASK:
+                    shown.add(event.digest)
+            after = entries[-1].seq
+        return bool(shown - {digest})
