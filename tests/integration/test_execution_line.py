@@ -8,12 +8,15 @@ import pytest
 
 from midwatch.adapters.mcp.kubernetes.actions import ClusterActions
 from midwatch.adapters.mcp.kubernetes.api import open_kube
+from midwatch.domain import events as ev
+from midwatch.domain.ids import SignalId
 from midwatch.domain.incidents import State, Work
 from midwatch.domain.observed import Observed
 from midwatch.domain.playbooks import Risk, VerdictKind
 from midwatch.domain.reasons import Reason
-from midwatch.domain.refs import ObjectRef
+from midwatch.domain.refs import ObjectRef, Severity
 from midwatch.sandbox.api.faults import Fault
+from midwatch.sandbox.schema import PODS
 from midwatch.services.effects import ActionCall, Outcome
 from tests.fixtures.remedy import Remedy, running_remedy
 
@@ -133,6 +136,45 @@ async def test_what_may_not_be_done_is_not_asked(remedy: Remedy) -> None:
         incident = await remedy.planning.propose(await remedy.claim(Work.PLAN))
     assert (incident.state, incident.reason) == (State.ESCALATED, Reason.RIGHT_MISSING)
     assert 'cannot patch resource "deployments"' in incident.outcome
+
+
+async def test_the_remains_of_all_evicted_pods_go_in_one_plan(remedy: Remedy) -> None:
+    names = evicted(remedy, "payments", "payment-api")
+    assert len(names) > 1
+    incident = await remedy.incident("PodEvicted", f"Pod/payments/{names[0]}")
+    more = [firing("PodEvicted", ObjectRef("Pod", name, "payments"), SignalId(remedy.ids.new())) for name in names[1:]]
+    await remedy.store.journal.append(incident, more, at=remedy.clock.now(), by="test")
+    incident = await remedy.approved(incident)
+    assert incident.plan is not None, incident.outcome
+    assert [step.target.ref.name for step in incident.plan.steps] == names
+    incident = await remedy.execution.run(await remedy.claim(Work.EXECUTE))
+    assert incident.state is State.RESOLVED, incident.outcome
+    assert [(mutation["verb"], mutation["name"]) for mutation in remedy.mutations()] == [
+        ("delete", name) for name in names
+    ]
+
+
+def evicted(remedy: Remedy, namespace: str, app: str) -> list[str]:
+    """The node ran low on memory: every pod of the app was evicted. Their names."""
+    store, names = remedy.sandbox.cluster.store, list[str]()
+    status = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
+    for record in [each for each in store.scan(PODS, namespace) if each.labels.get("app") == app]:
+        store.replace(record, record.obj() | {"status": status})
+        names.append(record.key.name)
+    return sorted(names)
+
+
+def firing(condition: str, ref: ObjectRef, signal: SignalId) -> ev.SignalAttached:
+    return ev.SignalAttached(
+        reason=Reason.RULE_MATCHED,
+        signal=signal,
+        identity=ref.name,
+        episode=f"{ref.name}@1",
+        source="watch",
+        condition=condition,
+        severity=Severity.ERROR,
+        subject=ref,
+    )
 
 
 async def template(remedy: Remedy, namespace: str, name: str) -> object:
