@@ -21,8 +21,10 @@ class Actors:
 class Store:
     def __init__(self, *, away: bool = False) -> None:
         self._away = away
+        self.looks = 0
 
     async def health(self) -> None:
+        self.looks += 1
         if self._away:
             raise Transient("no database")
 
@@ -56,3 +58,10 @@ async def test_a_part_that_fails_is_named_with_its_error() -> None:
     (seen,) = await Probe((Part("store", Store(away=True), required=True),), (), Actors(takes_s=0).ask).health()
     assert (seen.name, seen.ok, seen.required) == ("store", False, True)
     assert "no database" in seen.detail
+
+
+async def test_many_who_ask_what_is_needed_look_once() -> None:
+    store = Store()
+    probe = Probe((Part("store", store, required=True),), (), Actors(takes_s=0).ask)
+    assert await probe.needed() == await probe.needed()
+    assert store.looks == 1
