@@ -6,14 +6,26 @@ from typing import TypeAlias
 
 _Blank: TypeAlias = Callable[[re.Match[str]], str]
 
-_TELLING = r"(?:password|passwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential)[\w.-]*"
-_NAMES = rf"(?:[\w.-]*{_TELLING})"
-_WORDS = ("password", "passwd", "secret", "token", "key", "credential", "authorization")
+# a shell's PWD and OLDPWD are paths; MYSQL_PWD and the pwd of a connection string are not
+_NOT_A_PATH = r"pwd(?![\"']?\s*[:=]\s*[\"']?[/~])"
+_TELLING = (
+    rf"(?:password|passwd|{_NOT_A_PATH}|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential)[\w.-]*"
+)
+_NAMES = rf"(?:(?!(?:old)?pwd[\"'\s])[\w.-]*{_TELLING})"
+_WORDS = ("password", "passwd", "pwd", "secret", "token", "key", "credential", "authorization")
 _PATTERNS = (
     # a container's environment as JSON: {"name": "DB_PASSWORD", "value": "…"}
     (_WORDS, re.compile(rf'(?i)("name"\s*:\s*"{_NAMES}"\s*,\s*"value"\s*:\s*")((?:[^"\\]|\\.)+)')),
     # and as YAML, on two lines
     (_WORDS, re.compile(rf"(?i)(name:\s*[\"']?{_NAMES}[\"']?\s*\n\s*value:\s*[\"']?)([^\s\"']+)")),
+    # arguments written apart, as items of a list in JSON or YAML: "--password", "…"
+    (
+        _WORDS,
+        re.compile(
+            rf"(?i)((?<!-)--[\w-]{{0,40}}?{_TELLING}\\?[\"']?\s*(?:,\s*\\?[\"']|\n[ \t]*-[ \t]+[\"']?))"
+            r"([^\s\"',/\\-][^\s\"',\\]*)"
+        ),
+    ),
     (("private key",), re.compile(r"(?is)(-----BEGIN [A-Z ]*PRIVATE KEY-----)(.+?)(?=-----END|\Z)")),
     # what stands before a telling name is not looked at: that would cost the square of a word's length
     (

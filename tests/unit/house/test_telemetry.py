@@ -33,6 +33,11 @@ def _root_restored():
         '{"name": "DB_PASSWORD", "value": "abcdef123456 with spaces"}',
         "-----BEGIN RSA PRIVATE KEY-----\nabcdef123456\n-----END RSA PRIVATE KEY-----",
         "GITLAB_TOKEN=abcdef123456",
+        "MYSQL_PWD=abcdef123456",
+        '{"name": "MYSQL_PWD", "value": "abcdef123456"}',
+        "- name: MYSQL_PWD\n  value: abcdef123456",
+        '["mysqld", "--db-password", "abcdef123456"]',
+        "- --password\n- abcdef123456",
     ],
 )
 def test_secrets_are_blanked(text):
@@ -40,8 +45,19 @@ def test_secrets_are_blanked(text):
     assert "***" in mask(text)
 
 
-def test_ordinary_text_stays():
-    assert mask("pod web-1 restarted 5 times: exit code 1") == "pod web-1 restarted 5 times: exit code 1"
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pod web-1 restarted 5 times: exit code 1",
+        "PWD=/app/src OLDPWD=/app",
+        '{"name": "PWD", "value": "/app/src"}',
+        "- name: OLDPWD\n  value: /app/src",
+        '["--password-file", "/run/secrets/db", "--auth-token", "--verbose"]',
+        '["password", "username"]',
+    ],
+)
+def test_ordinary_text_stays(text):
+    assert mask(text) == text
 
 
 @pytest.mark.usefixtures("_root_restored")

@@ -1,5 +1,7 @@
 """Documents of the API server: patched exactly, masked, compared, and told as typed values."""
 
+from itertools import pairwise
+
 import jsonpatch
 import msgspec
 import pytest
@@ -52,13 +54,61 @@ def test_secrets_are_masked_where_they_stand() -> None:
         {"name": "API_KEY", "value": "k"},
         {"name": "AUTH_TOKEN", "value": "t"},
         {"name": "DSN", "value": "x"},
+        {"name": "MYSQL_PWD", "value": "hunter22"},
         {"name": "REGION", "value": "eu"},
+        {"name": "PWD", "value": "/app"},
+        {"name": "OLDPWD", "value": "/"},
         {"name": "URL", "value": "postgres://app:hunter22@db/x"},
     ]
     pod = {"kind": "Pod", "metadata": META, "spec": {"containers": [{"name": "c", "env": env}]}}
     shown = masked(pod)["spec"]["containers"][0]["env"]
-    assert [item["value"] for item in shown] == ["***", "***", "***", "***", "eu", "postgres://app:***@db/x"]
+    told = [item["value"] for item in shown]
+    assert told == [*["***"] * 5, "eu", "/app", "/", "postgres://app:***@db/x"]
     assert pod["spec"]["containers"][0]["env"][0]["value"] == "hunter22", "the original stays"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("args", "shown"),
+    [
+        (["--password", "hunter22", "--port", "80"], ["--password", "***", "--port", "80"]),
+        (["--api-key", "-hunter22", "serve"], ["--api-key", "***", "serve"]),
+        (["-token", "hunter22"], ["-token", "***"]),
+        (["--password-file", "/run/db", "--auth", "--verbose"], ["--password-file", "/run/db", "--auth", "--verbose"]),
+        (["--password=hunter22", "serve"], ["--password=***", "serve"]),
+        (["password", "hunter22"], ["password", "hunter22"]),
+    ],
+    ids=["apart", "with-dash", "one-dash", "no-secret", "together", "no-flag"],
+)
+def test_a_secret_in_the_arguments_is_masked(args: list[str], shown: list[str]) -> None:
+    pod = {"kind": "Pod", "metadata": META, "spec": {"containers": [{"name": "c", "args": args, "command": args}]}}
+    found = masked(pod)["spec"]["containers"][0]
+    assert (found["args"], found["command"]) == (shown, shown)
+
+
+def deployment(*containers: object) -> dict[str, object]:
+    return {"kind": "Deployment", "metadata": META, "spec": {"template": {"spec": {"containers": list(containers)}}}}
+
+
+def test_a_diff_tells_which_variables_change_and_no_value() -> None:
+    old = [
+        {"name": "MODE", "value": "hunter1"},
+        {"name": "DB_PASSWORD", "value": "hunter2"},
+        {"name": "SAME", "value": "hunter3"},
+    ]
+    new = [{"name": "NEW", "value": "hunter4"}, {"name": "SAME", "value": "hunter3"}]
+    new += [{"name": "DB_PASSWORD", "value": "hunter5"}, {"name": "MODE", "value": "hunter6"}]
+    side = {"name": "side", "env": [{"name": "MODE", "value": "hunter7"}]}
+    before = deployment(*[{"name": "app", "env": old}, side])
+    after = deployment(*[side, {"name": "app", "env": new, "image": "x"}])
+    said = diffs.yaml_diff(before, after, context=99)
+    assert "hunter" not in said
+    lines = [line.strip("+- ") for line in said.splitlines() if not line.startswith("-")]
+    pairs = set(pairwise(lines))
+    for name, value in (("MODE", "'*** (changed)'"), ("DB_PASSWORD", "'*** (changed)'"), ("NEW", "'***'")):
+        assert (f"name: {name}", f"value: {value}") in pairs
+    assert said.count("(changed)") == 2
+    assert "hunter" not in diffs.yaml_diff(deployment({"name": "app"}), after)
+    assert diffs.yaml_diff(before, before) == ""
 
 
 def test_what_kubectl_keeps_in_an_annotation_is_left_out() -> None:
@@ -74,11 +124,13 @@ def test_what_kubectl_keeps_in_an_annotation_is_left_out() -> None:
         "password=hunter22",
         'login {"token": "hunter22"}',
         "Authorization: Bearer hunter22",
+        "Server=db;Uid=sa;Pwd=hunter22",
         "redis://:hunter22@cache:6379",
     ],
 )
 def test_log_lines_are_masked(line: str) -> None:
     assert "hunter22" not in masked_text(line)
+    assert masked_text("PWD=/app/src OLDPWD=/app") == "PWD=/app/src OLDPWD=/app"
 
 
 def test_a_diff_shows_the_change_and_no_bookkeeping() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from midwatch.adapters.mcp.kubernetes.api import Json
-from midwatch.adapters.mcp.kubernetes.masking import masked
+from midwatch.adapters.mcp.kubernetes.masking import CHANGED, masked, without_values
 from midwatch.adapters.mcp.kubernetes.pointers import KEY
 
 _NOISE = ("managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink")
@@ -14,8 +14,11 @@ _MAX_LINES = 80
 
 
 def yaml_diff(before: Json, after: Json, *, context: int = 2) -> str:
-    """Unified diff without status, bookkeeping and secrets; empty when nothing a person cares about changed."""
-    old, new = _text(before), _text(after)
+    """Unified diff without status, bookkeeping and secrets; empty when nothing a person cares about changed.
+
+    Of an environment it tells which variables change, and no values: any of them may be a secret.
+    """
+    old, new = _text(without_values(before, after)), _text(without_values(after, before, changed=CHANGED))
     lines = list(difflib.unified_diff(old, new, "now", "planned", lineterm="", n=context))
     if len(lines) > _MAX_LINES:
         lines = [*lines[:_MAX_LINES], f"… {len(lines) - _MAX_LINES} more lines"]
