@@ -391,10 +391,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, metavar="DIR", help="copy the logs of the house there at the end")
     parser.add_argument("--minutes", type=float, default=240.0, help="begin nothing new after so long (240)")
+    parser.add_argument("--spares", type=int, default=1, metavar="N", help="processes that the house keeps ready (1)")
     options = parser.parse_args()
     began = time.monotonic()
     with house_folder("mw-storm-") as folder:
-        house = RunningHouse(folder, scenario="none")
+        spares = {"MIDWATCH_SPARE_PROCESSES": str(options.spares)}
+        house = RunningHouse(folder, scenario="none", environment=spares)
         try:
             hurry(folder)
             start(house)
