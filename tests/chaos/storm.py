@@ -90,9 +90,18 @@ class Storm:
     """One house under way; build it over a house that runs."""
 
     def __init__(
-        self, house: RunningHouse, *, incidents: int, kills: int, seed: int, report: Report, minutes: float = 240.0
+        self,
+        house: RunningHouse,
+        *,
+        incidents: int,
+        kills: int,
+        seed: int,
+        report: Report,
+        minutes: float = 240.0,
+        lines: int = 0,
     ) -> None:
         self._house, self._report = house, report
+        self._targets = TARGETS[: lines or None]
         self._until_s = time.monotonic() + minutes * 60
         self._incidents, self._kills = incidents, kills
         self._chance = random.Random(seed)
@@ -113,7 +122,7 @@ class Storm:
                 people = group.create_task(self._people())
                 weather = group.create_task(self._weather())
                 killer = group.create_task(self._killer(group))
-                await asyncio.gather(*(self._line(target) for target in TARGETS), killer)
+                await asyncio.gather(*(self._line(target) for target in self._targets), killer)
                 people.cancel()
                 weather.cancel()
         finally:
@@ -243,7 +252,7 @@ class Storm:
         victims: list[str] = []
         returning: set[asyncio.Task[None]] = set()
         while self.killed < self._kills and not self._late:
-            done = self.ended >= self._incidents or len(self.faults) >= len(TARGETS)
+            done = self.ended >= self._incidents or len(self.faults) >= len(self._targets)
             due = self._kills if done else self._kills * (self.ended + 1) / self._incidents
             if self.killed >= due or len(returning) >= 2:
                 await asyncio.sleep(0.2)
@@ -391,6 +400,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, metavar="DIR", help="copy the logs of the house there at the end")
     parser.add_argument("--minutes", type=float, default=240.0, help="begin nothing new after so long (240)")
+    parser.add_argument("--lines", type=int, default=0, metavar="N", help="deployments that break at once (all)")
     parser.add_argument("--spares", type=int, default=1, metavar="N", help="processes that the house keeps ready (1)")
     options = parser.parse_args()
     began = time.monotonic()
@@ -407,6 +417,7 @@ def main() -> int:
                 seed=options.seed,
                 report=_line,
                 minutes=options.minutes,
+                lines=options.lines,
             )
             asyncio.run(storm.run())
         finally:
