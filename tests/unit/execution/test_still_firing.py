@@ -102,10 +102,10 @@ async def test_a_plan_for_each_deletes_them_all() -> None:
 
 
 @pytest.mark.parametrize(
-    "cluster", [Pods(None), Pods({"ready": 1, "state": "Running"}), Pods(EVICTED, readable=False)], ids=str
+    ("other", "readable"), [(None, True), ({"ready": 1, "state": "Running"}, True), (EVICTED, False)]
 )
-async def test_a_plan_for_each_leaves_out_what_it_does_not_fit(cluster: Pods) -> None:
-    bench, incident = await ended(cluster, each=True)
+async def test_a_plan_for_each_leaves_out_what_it_does_not_fit(other: dict[str, object] | None, readable: bool) -> None:
+    bench, incident = await ended(Pods(other, readable=readable), each=True)
     assert bench.cluster.mutations == [("delete_finished_pod", "web-1")]
     assert incident.plan is not None
     assert len(incident.plan.steps) == 1
