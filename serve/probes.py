@@ -1,6 +1,7 @@
 """Asks every part of the house how it is."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -40,39 +41,41 @@ class Part:
         return Subsystem(name=self.name, ok=True, required=self.required)
 
 
+class Lately:
+    """What a look gave, looked at most once a second however many ask."""
+
+    def __init__(self, look: Callable[[], Awaitable[tuple[Subsystem, ...]]]) -> None:
+        self._look, self._lock = look, asyncio.Lock()
+        self._known: tuple[Subsystem, ...] = ()
+        self._until = -math.inf
+
+    async def __call__(self) -> tuple[Subsystem, ...]:
+        async with self._lock:
+            if time.monotonic() > self._until:
+                self._known = await self._look()
+                self._until = time.monotonic() + _HEALTH_KEPT_S
+            return self._known
+
+
 class Probe:
-    """The health of every part, asked for at most once a second however many look."""
+    """The health of every part. ``needed``: of those without which no request is taken; no actor is waited for."""
 
     def __init__(self, parts: Sequence[Part], actors: Sequence[str], ask: Ask) -> None:
         self._parts, self._actors, self._ask_actor = tuple(parts), tuple(actors), ask
-        self._lock, self._lock_needed = asyncio.Lock(), asyncio.Lock()
+        self._patience_s = _PATIENCE_S
         self._answers: dict[str, tuple[dict[str, object], float]] = {}
-        self._known: tuple[Subsystem, ...] = ()
-        self._asked: float | None = None
-        self._needed: tuple[Subsystem, ...] = ()
-        self._looked: float | None = None
+        self.needed, self.health = Lately(self._required), Lately(self._all)
 
-    async def needed(self) -> tuple[Subsystem, ...]:
-        """How the parts are without which no request is taken: no actor is waited for."""
-        async with self._lock_needed:
-            if self._looked is None or time.monotonic() - self._looked > _HEALTH_KEPT_S:
-                found = await asyncio.gather(*(part.look() for part in self._parts if part.required))
-                self._needed, self._looked = tuple(found), time.monotonic()
-            return self._needed
+    async def _required(self) -> tuple[Subsystem, ...]:
+        return tuple(await asyncio.gather(*(part.look() for part in self._parts if part.required)))
 
-    async def health(self) -> tuple[Subsystem, ...]:
-        """How every part is."""
-        async with self._lock:
-            if self._asked is None or time.monotonic() - self._asked > _HEALTH_KEPT_S:
-                self._known, self._asked = await self._ask(), time.monotonic()
-            return self._known
-
-    async def _ask(self) -> tuple[Subsystem, ...]:
+    async def _all(self) -> tuple[Subsystem, ...]:
         # The first call of a process to each actor takes Ray seconds where the machine is busy, as it is at a start.
-        patience = _PATIENCE_S if self._asked is None else _ANSWER_S
-        answers = asyncio.gather(*(self._actor(name, patience) for name in self._actors))
+        answers = asyncio.gather(*(self._actor(name, self._patience_s) for name in self._actors))
         parts = await asyncio.gather(*(part.look() for part in self._parts))
-        return (*parts, *await answers)
+        found = (*parts, *await answers)
+        self._patience_s = _ANSWER_S
+        return found
 
     async def _actor(self, name: str, patience_s: float) -> Subsystem:
         """An actor's word, or its last one for a while: on a busy machine a late answer is no alarm."""

@@ -6,11 +6,11 @@ from typing import TypeAlias
 
 _Blank: TypeAlias = Callable[[re.Match[str]], str]
 
-# a shell's PWD and OLDPWD are paths; MYSQL_PWD and the pwd of a connection string are not
-_NOT_A_PATH = r"pwd(?![\"']?\s*[:=]\s*[\"']?[/~])"
+NOT_A_PATH = r"pwd(?![\"']?\s*[:=]\s*[\"']?[/~])"
+"""A shell's PWD and OLDPWD are paths; MYSQL_PWD and the pwd of a connection string are not."""
 # the end is bounded: of a long word made of telling names each would be followed to its end
 _TELLING = (
-    rf"(?:password|passwd|{_NOT_A_PATH}|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential)"
+    rf"(?:password|passwd|{NOT_A_PATH}|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential)"
     r"[\w.-]{0,200}"
 )
 _NAMES = rf"(?:(?!(?:old)?pwd[\"'\s])[\w.-]*{_TELLING})"

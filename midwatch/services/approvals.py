@@ -21,7 +21,7 @@ from midwatch.domain.approvals import (
 )
 from midwatch.domain.checks import Standing, unchanged
 from midwatch.domain.errors import Conflict, MidwatchError, NotFound, Refused, Transient
-from midwatch.domain.ids import ApprovalId, ClickId
+from midwatch.domain.ids import ApprovalId
 from midwatch.domain.incidents import Incident
 from midwatch.domain.playbooks import Plan, VerdictKind
 from midwatch.domain.reasons import Reason
@@ -32,6 +32,7 @@ from midwatch.services.effects import LiveObjects
 from midwatch.services.ports import Claim, ClickBox, Journal
 from midwatch.services.runtime import Clock, Ids
 from midwatch.services.users import People
+from midwatch.services.waiting import each_once
 
 log = logging.getLogger(__name__)
 _TRIES = 100
@@ -104,25 +105,18 @@ class Approvals:
         A click that cannot be judged now (its target cannot be looked at) stays stored and holds up no other; then
         ``Transient`` is raised at the end. A cluster that does not answer is asked once.
         """
-        judged, stuck, away = set[ClickId](), dict[ClickId, MidwatchError](), dict[str, Transient]()
-        while True:
-            # Those that wait on are read again each time: they must not fill the page.
-            stored = await self._clicks.pending(limit=_PAGE + len(stuck))
-            new = [click for click in stored if click.id not in judged | stuck.keys()]
-            if not new:
-                break
-            for click in new:
-                try:
-                    decision = await self._judge(click, away)
-                except MidwatchError as error:
-                    stuck[click.id] = error
-                    continue
-                await self._clicks.settle(click.id, outcome=decision.kind, sentence=decision.sentence)
-                judged.add(click.id)
+        judged, stuck, away = 0, list[MidwatchError](), dict[str, Transient]()
+        async for click in each_once(self._clicks.pending, lambda click: click.id, page=_PAGE):
+            try:
+                decision = await self._judge(click, away)
+            except MidwatchError as error:
+                stuck.append(error)
+                continue
+            await self._clicks.settle(click.id, outcome=decision.kind, sentence=decision.sentence)
+            judged += 1
         if stuck:
-            first = next(iter(stuck.values()))
-            raise first if isinstance(first, Transient) else Transient(str(first))
-        return len(judged)
+            raise stuck[0] if isinstance(stuck[0], Transient) else Transient(str(stuck[0]))
+        return judged
 
     async def expire(self, claim: Claim) -> Incident:
         """Remind at half time; close a question that nobody answered in time, and ask the next rung of the ladder.

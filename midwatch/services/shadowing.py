@@ -10,6 +10,7 @@ from midwatch.domain.playbooks import Plan
 from midwatch.domain.shadows import Score, Shadow, judge, streak
 from midwatch.services.effects import LiveObjects
 from midwatch.services.runtime import Clock
+from midwatch.services.waiting import each_once
 
 log = logging.getLogger(__name__)
 _LATELY = 200
@@ -50,17 +51,12 @@ class Shadowing:
 
     async def drain(self) -> int:
         """Score what is over; how many. What cannot be looked at now is tried again at the next sweep."""
-        scored, left, away = 0, set[str](), set[str]()
-        while True:
-            # Those that stay are read again each time: they must not fill the page.
-            due = [item for item in await self._book.due(limit=_PAGE + len(left)) if item.key not in left]
-            if not due:
-                return scored
-            for shadow in due:
-                if await self._scored(shadow, away):
-                    scored += 1
-                else:
-                    left.add(shadow.key)
+        away = set[str]()
+        scored = [
+            await self._scored(shadow, away)
+            async for shadow in each_once(self._book.due, lambda shadow: shadow.key, page=_PAGE)
+        ]
+        return sum(scored)
 
     async def _scored(self, shadow: Shadow, away: set[str]) -> bool:
         """Whether it could be scored. A cluster that does not answer is asked once, and added to those ``away``."""

@@ -98,10 +98,10 @@ class Storm:
         seed: int,
         report: Report,
         minutes: float = 240.0,
-        lines: int = 0,
+        lines: int = len(TARGETS),
     ) -> None:
         self._house, self._report = house, report
-        self._targets = TARGETS[: lines or None]
+        self._targets = TARGETS[:lines]
         self._until_s = time.monotonic() + minutes * 60
         self._incidents, self._kills = incidents, kills
         self._chance = random.Random(seed)
@@ -400,7 +400,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, metavar="DIR", help="copy the logs of the house there at the end")
     parser.add_argument("--minutes", type=float, default=240.0, help="begin nothing new after so long (240)")
-    parser.add_argument("--lines", type=int, default=0, metavar="N", help="deployments that break at once (all)")
+    parser.add_argument("--lines", type=int, default=len(TARGETS), metavar="N", help="so many deployments break (all)")
     parser.add_argument("--spares", type=int, default=1, metavar="N", help="processes that the house keeps ready (1)")
     options = parser.parse_args()
     began = time.monotonic()

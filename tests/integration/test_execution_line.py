@@ -8,13 +8,11 @@ import pytest
 
 from midwatch.adapters.mcp.kubernetes.actions import ClusterActions
 from midwatch.adapters.mcp.kubernetes.api import open_kube
-from midwatch.domain import events as ev
-from midwatch.domain.ids import SignalId
 from midwatch.domain.incidents import State, Work
 from midwatch.domain.observed import Observed
 from midwatch.domain.playbooks import Risk, VerdictKind
 from midwatch.domain.reasons import Reason
-from midwatch.domain.refs import ObjectRef, Severity
+from midwatch.domain.refs import ObjectRef
 from midwatch.sandbox.api.faults import Fault
 from midwatch.sandbox.schema import PODS
 from midwatch.services.effects import ActionCall, Outcome
@@ -142,7 +140,7 @@ async def test_the_remains_of_all_evicted_pods_go_in_one_plan(remedy: Remedy) ->
     names = evicted(remedy, "payments", "payment-api")
     assert len(names) > 1
     incident = await remedy.incident("PodEvicted", f"Pod/payments/{names[0]}")
-    more = [firing("PodEvicted", ObjectRef("Pod", name, "payments"), SignalId(remedy.ids.new())) for name in names[1:]]
+    more = [remedy.firing("PodEvicted", ObjectRef("Pod", name, "payments")) for name in names[1:]]
     await remedy.store.journal.append(incident, more, at=remedy.clock.now(), by="test")
     incident = await remedy.approved(incident)
     assert incident.plan is not None, incident.outcome
@@ -162,19 +160,6 @@ def evicted(remedy: Remedy, namespace: str, app: str) -> list[str]:
         store.replace(record, record.obj() | {"status": status})
         names.append(record.key.name)
     return sorted(names)
-
-
-def firing(condition: str, ref: ObjectRef, signal: SignalId) -> ev.SignalAttached:
-    return ev.SignalAttached(
-        reason=Reason.RULE_MATCHED,
-        signal=signal,
-        identity=ref.name,
-        episode=f"{ref.name}@1",
-        source="watch",
-        condition=condition,
-        severity=Severity.ERROR,
-        subject=ref,
-    )
 
 
 async def template(remedy: Remedy, namespace: str, name: str) -> object:

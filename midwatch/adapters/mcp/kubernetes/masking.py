@@ -4,6 +4,7 @@ import re
 from typing import Any, Final
 
 from midwatch.adapters.mcp.kubernetes.api import Json
+from midwatch.domain.masking import NOT_A_PATH
 
 MASK: Final = "***"
 CHANGED: Final = f"{MASK} (changed)"
@@ -14,7 +15,8 @@ _PATHS = ("PWD", "OLDPWD")
 _FLAG = re.compile(r"--?[A-Za-z][\w.-]*")
 _IN_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+@", re.IGNORECASE)
 _IN_TEXT = re.compile(
-    r"(?i)(?P<name>(?:pass(?:word|wd)?|pwd(?![\"']?\s*[:=]\s*[\"']?[/~])|secret|token|api[_-]?key|authorization)[\"']?\s*[:=]\s*[\"']?)(?:bearer\s+)?"
+    rf"(?i)(?P<name>(?:pass(?:word|wd)?|{NOT_A_PATH}|secret|token|api[_-]?key|authorization)"
+    r"[\"']?\s*[:=]\s*[\"']?)(?:bearer\s+)?"
     r"(?P<value>[^\s\"',;]{4,})"
 )
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
